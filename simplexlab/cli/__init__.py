@@ -1,0 +1,52 @@
+"""The command line. A command's module is imported when the command is used, and imports what is heavy when it runs."""
+
+import sys
+
+from cyclopts import App, CycloptsError, UnusedCliTokensError
+
+from simplexlab import __version__
+from simplexlab.errors import RunError, UsageError
+
+app = App(
+    name="simplexlab",
+    help="See what supervised losses do to representations, beside their proven optima.",
+    help_epilogue="Example: simplexlab train --loss ce --corrupt 0.2",
+    version=__version__,
+    version_flags=["--version"],
+)
+# name: (where it is, what it does, an example)
+COMMANDS = {
+    "train": ("train:train", "Train an encoder and write a run folder.", "simplexlab train --loss ce --corrupt 0.2"),
+}
+for _name, (_path, _help, _example) in COMMANDS.items():
+    app.command(f"simplexlab.cli.{_path}", name=_name, help=_help, help_epilogue=f"Example: {_example}\n")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    try:
+        result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except UnusedCliTokensError as error:
+        return _fail(f"unexpected {' '.join(error.unused_tokens or [])}; every option starts with --", 2)
+    except CycloptsError as error:
+        return _fail(str(error), 2)
+    except UsageError as error:
+        return _fail(str(error), 2)
+    except RunError as error:
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def run() -> None:
+    """Entry point of the `simplexlab` command."""
+    sys.exit(main())
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"simplexlab: {' '.join(message.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,6 @@
+def train():
+    "T"
+
+
+def evaluate():
+    "E"

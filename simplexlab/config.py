@@ -1,0 +1,262 @@
+"""The experiment: every option of a training run, defined once.
+
+The command line, the form of the terminal interface and `config.json` are made from the fields of `Experiment`. Fields
+whose default is None take their value from the recipe of the dataset (`RECIPES`) when `resolve` is called.
+"""
+
+import dataclasses
+import difflib
+import math
+import shlex
+import types
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from simplexlab.errors import UsageError
+
+LOSSES = ("ce", "ce-fix", "sc")
+ENCODERS = ("resnet18", "resnet18-preact", "resnet-small", "resnet-small-preact", "mlp")
+
+# The recipes: `digits` ends in well under a minute on two cores, `paper` is how the authors trained on CIFAR, `small`
+# stands between them for images of up to 28×28 pixels and for a user's own files.
+RECIPES: dict[str, dict[str, Any]] = {
+    "digits": {
+        "encoder": "resnet-small",
+        "width": 16,
+        "iterations": 800,
+        "batch_size": 128,
+        "evaluate_every": 100,
+        "augment": False,
+    },
+    "small": {
+        "encoder": "resnet-small",
+        "width": 32,
+        "iterations": 10_000,
+        "batch_size": 128,
+        "evaluate_every": 250,
+        "augment": False,
+    },
+    "paper": {
+        "encoder": "resnet18",
+        "width": 64,
+        "iterations": 100_000,
+        "batch_size": 256,
+        "evaluate_every": 500,
+        "augment": True,
+    },
+}
+SMALL_DATASETS = ("mnist", "fashion_mnist", "kmnist", "emnist", "binary_alpha_digits")
+
+
+def option(default: Any, help: str, **limits: float) -> Any:
+    """A field of `Experiment` with its help and its limits (`minimum`, `maximum`, `above`, `below`)."""
+    return dataclasses.field(default=default, metadata={"help": help, **limits})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """Every option of a training run; `resolve` fills in the dataset's defaults and checks the values."""
+
+    loss: Literal["ce", "ce-fix", "sc"] = option(
+        "ce",
+        "Loss: cross-entropy (ce), cross-entropy with a fixed simplex classifier (ce-fix), supervised contrastive (sc).",
+    )
+    corrupt: float = option(
+        0.0, "Fraction of the training labels that are corrupted, 0 to 1.", minimum=0.0, maximum=1.0
+    )
+    corruption: Literal["flip", "uniform"] = option(
+        "flip", "flip: to a different class; uniform: resampled over all classes (Zhang et al. 2017)."
+    )
+    balanced: bool = option(False, "Flip labels so that every class keeps its count.")
+    dataset: str = option(
+        "digits", "digits, the name of a TFDS image classification set, a .npz file or a folder of class folders."
+    )
+    data_dir: str | None = option(None, "Folder of prepared TFDS data; without it, TFDS's own.")
+    encoder: Literal["resnet18", "resnet18-preact", "resnet-small", "resnet-small-preact", "mlp"] | None = option(
+        None, "Encoder; the -preact variants end without a ReLU."
+    )
+    width: int | None = option(None, "Channels of the encoder's first stage (mlp: units / 4).", minimum=1, maximum=4096)
+    dimension: int | None = option(
+        None, "Dimension of the representation, by a final linear map; without it, the encoder's own.", minimum=1
+    )
+    head_radius: float = option(1.0, "Radius of the fixed simplex classifier of ce-fix.", above=0.0)
+    iterations: int | None = option(None, "Training steps.", minimum=1)
+    batch_size: int | None = option(None, "Images a step over all replicas, drawn with replacement.", minimum=3)
+    temperature: float = option(
+        0.1, "Temperature τ of sc; representations lie on the sphere of radius 1/√τ.", above=0.0
+    )
+    learning_rate: float = option(0.1, "Learning rate at the first step.", above=0.0)
+    schedule: Literal["polynomial", "cosine", "constant"] = option(
+        "polynomial", "Annealing: polynomial of power 5 (the authors'), cosine, constant."
+    )
+    weight_decay: float = option(
+        1e-4, "L2 term on every trained parameter: weight_decay/2 · ‖θ‖² in the objective.", minimum=0.0
+    )
+    momentum: float = option(0.9, "Momentum of SGD.", minimum=0.0, below=1.0)
+    augment: bool | None = option(None, "Random crop after padding and horizontal flip, each with probability ½.")
+    evaluate_every: int | None = option(None, "Iterations between evaluations.", minimum=1)
+    until_fit: bool = option(False, "Stop at the first evaluation that is fitted.")
+    tolerance: float = option(
+        0.0, "Train error at or below which the given labels count as fitted, 0 to 1.", minimum=0.0, below=1.0
+    )
+    fit_policy: Literal["auto", "head", "class-means", "probe"] = option(
+        "auto", "Classifier that judges the fit; auto: head for ce and ce-fix, class-means for sc."
+    )
+    seed: int = option(0, "Seed of labels, weights, batches and augmentation.", minimum=0, maximum=2**31 - 1)
+    precision: Literal["float32", "bfloat16", "float64"] = option(
+        "float32", "Arithmetic of the encoder; bfloat16 keeps float32 parameters."
+    )
+    devices: str = option("auto", "auto, cpu, cpu:N (N logical replicas), gpu:0, gpu:0,gpu:1 or all.")
+    jit: bool | None = option(None, "Compile the step with XLA; by default on one GPU only.")
+    threads: int | None = option(None, "CPU threads; by default every core.", minimum=1, maximum=1024)
+    run_dir: str = option("runs", "Folder that holds the runs.")
+    name: str | None = option(None, "Name of this run's folder; by default made from the options.")
+
+    @property
+    def recipe(self) -> str:
+        """Name of the recipe that gives the dataset's defaults."""
+        if self.dataset == "digits":
+            return "digits"
+        is_file = "/" in self.dataset or self.dataset.endswith(".npz") or Path(self.dataset).is_dir()
+        return "small" if is_file or self.dataset.split(":")[0].split("/")[0] in SMALL_DATASETS else "paper"
+
+    @property
+    def policy(self) -> str:
+        """The classifier that judges the fit, `auto` resolved: head, class-means or probe."""
+        if self.fit_policy != "auto":
+            return self.fit_policy
+        return "class-means" if self.loss == "sc" else "head"
+
+    def resolve(self) -> "Experiment":
+        """Return the experiment with the dataset's defaults filled in and every value checked.
+
+        Raises:
+            UsageError: an option is out of range or does not go with another one.
+        """
+        recipe = RECIPES[self.recipe]
+        chosen = {name: value for name, value in recipe.items() if getattr(self, name) is None}
+        experiment = dataclasses.replace(self, **chosen)
+        experiment._check()
+        return experiment
+
+    def _check(self) -> None:
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            choices = field_choices(field)
+            if choices and value is not None and value not in choices:
+                raise UsageError(f"{flag(field.name)} {value}: {nearest(str(value), choices)}")
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                _check_limits(field, value)
+        if self.loss == "sc" and self.fit_policy == "head":
+            raise UsageError("--fit-policy head: sc trains no head; take class-means or probe")
+        if self.balanced and self.corruption != "flip":
+            raise UsageError("--balanced goes with --corruption flip: uniform resampling does not keep class counts")
+        parse_devices(self.devices)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as a dict for `config.json`."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> "Experiment":
+        """Rebuild an experiment from `to_dict`; keys that this version does not know are passed over."""
+        names = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{key: value for key, value in record.items() if key in names})
+
+    def command_line(self) -> str:
+        """The shell command that repeats this experiment: every option that differs from its default."""
+        words = ["simplexlab", "train"]
+        recipe = RECIPES[self.recipe]
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            default = recipe.get(field.name, field.default) if field.default is None else field.default
+            if value is None or (value == default and field.name != "loss"):
+                continue
+            if isinstance(value, bool):
+                words.append(flag(field.name) if value else flag(field.name, negative=True))
+            else:
+                words += [flag(field.name), format_value(value)]
+        return shlex.join(words)
+
+
+def flag(name: str, negative: bool = False) -> str:
+    """The command-line flag of a field: `batch_size` → `--batch-size` (negative: `--no-…`)."""
+    return ("--no-" if negative else "--") + name.replace("_", "-")
+
+
+def format_value(value: Any) -> str:
+    """A value as one types it: 0.1, 100000, ce."""
+    return repr(value) if isinstance(value, float) else str(value)
+
+
+def field_type(field: dataclasses.Field) -> Any:
+    """The type of a field without the `| None` of a dataset default."""
+    if isinstance(field.type, types.UnionType) or typing.get_origin(field.type) is typing.Union:
+        return next(part for part in typing.get_args(field.type) if part is not type(None))
+    return field.type
+
+
+def field_choices(field: dataclasses.Field) -> tuple[str, ...]:
+    """The allowed values of a choice field, or () for any other field."""
+    kind = field_type(field)
+    return typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
+
+
+def defaults_by_dataset(name: str) -> dict[str, Any]:
+    """The default of a field in each recipe, or {} when it does not depend on the dataset."""
+    return {recipe: values[name] for recipe, values in RECIPES.items() if name in values}
+
+
+def nearest(word: str, names: typing.Iterable[str]) -> str:
+    """The end of an error line: the nearest known name, then all of them."""
+    names = list(names)
+    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]}? " if close else ""
+    return f"{hint}Known: {', '.join(names)}"
+
+
+def parse_devices(text: str) -> tuple[str, list[int] | int | None]:
+    """Read `--devices`.
+
+    Returns:
+        `("auto", None)`, `("all", None)`, `("cpu", replicas)` or `("gpu", [indices])`.
+
+    Raises:
+        UsageError: the text is none of auto, all, cpu, cpu:N, gpu:0, gpu:0,gpu:1.
+    """
+    known = "takes auto, cpu, cpu:N, gpu:0, gpu:0,gpu:1 or all"
+    if text in ("auto", "all"):
+        return text, None
+    if text == "cpu":
+        return "cpu", 1
+    kind, _, number = text.partition(":")
+    if kind == "cpu" and number.isdecimal() and 1 <= int(number) <= 64:
+        return "cpu", int(number)
+    parts = [part.strip().partition(":") for part in text.split(",")]
+    if all(kind == "gpu" and number.isdecimal() for kind, _, number in parts):
+        indices = [int(number) for _, _, number in parts]
+        if len(set(indices)) == len(indices):
+            return "gpu", indices
+        raise UsageError(f"--devices {text} names a GPU twice")
+    raise UsageError(f"--devices {text!r} is not understood; it {known}")
+
+
+def _check_limits(field: dataclasses.Field, value: float) -> None:
+    limits = field.metadata
+    name = flag(field.name)
+    if not math.isfinite(value):
+        raise UsageError(f"{name} {value} is not a finite number")
+    if "minimum" in limits and value < limits["minimum"]:
+        wanted = f"at least {limits['minimum']:g}"
+    elif "maximum" in limits and value > limits["maximum"]:
+        wanted = f"at most {limits['maximum']:g}"
+    elif "above" in limits and value <= limits["above"]:
+        wanted = f"greater than {limits['above']:g}"
+    elif "below" in limits and value >= limits["below"]:
+        wanted = f"less than {limits['below']:g}"
+    else:
+        return
+    reason = ": the supervised contrastive loss and its theory need three points" if field.name == "batch_size" else ""
+    raise UsageError(f"{name} {format_value(value)} must be {wanted}{reason}")
