@@ -1,0 +1,133 @@
+"""Follow run folders while they are written, reading only what is new."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from simplexlab.runs import folder
+from simplexlab.runs.folder import parse_line
+from simplexlab.runs.read import Run, list_runs
+
+BLOCK = 1 << 22
+
+
+class MetricsFollower:
+    """Follows a run's `metrics.jsonl`: each `poll` reads what was appended since the last one.
+
+    A line that is not complete yet waits for its end; a line that is not an object is passed over. When the file is
+    cut or replaced, as it is when a run resumes from a checkpoint, or removed, following starts again from its
+    beginning: `records` is emptied and `restarts` grows by one.
+
+    Args:
+        path: The run folder.
+        most: Keep at most about this many records: of a longer file every 2nd, 4th, 8th… line and the newest.
+            Lines that are not kept are not parsed either, so that a file of any length opens quickly.
+
+    Attributes:
+        records: The records kept so far, in order.
+        lines: Complete lines seen so far.
+        restarts: How often following began anew.
+    """
+
+    def __init__(self, path: str | Path, most: int | None = None):
+        if most is not None and most < 2:
+            raise ValueError(f"most is {most}; it must be at least 2")
+        self.path = Path(path, folder.METRICS_FILE)
+        self.most = most
+        self.restarts = 0
+        self._begin()
+
+    def _begin(self) -> None:
+        self.records: list[dict[str, Any]] = []
+        self.lines = 0
+        self._numbers: list[int] = []  # line number of each record
+        self._stride = 1
+        self._offset = 0
+        self._last_line = b""
+
+    def poll(self) -> list[dict[str, Any]]:
+        """Read what is new.
+
+        Returns:
+            The records of the new lines, oldest first; after a restart those of the whole file.
+        """
+        try:
+            with open(self.path, "rb", buffering=0) as file:
+                size = os.fstat(file.fileno()).st_size
+                if self._offset and not self._continues(file, size):
+                    self._restart()
+                return self._read(file) if size > self._offset else []
+        except FileNotFoundError:
+            if self._offset:
+                self._restart()
+        except OSError:
+            pass
+        return []
+
+    def _restart(self) -> None:
+        self.restarts += 1
+        self._begin()
+
+    def _continues(self, file, size: int) -> bool:
+        """Whether the last line that was read is still where it was."""
+        if size < self._offset:
+            return False
+        file.seek(self._offset - len(self._last_line))
+        return file.read(len(self._last_line)) == self._last_line
+
+    def _read(self, file) -> list[dict[str, Any]]:
+        kept: list[tuple[int, bytes]] = []
+        rest = b""
+        file.seek(self._offset)
+        newest = b""
+        while block := file.read(BLOCK):
+            *lines, rest = (rest + block).split(b"\n")
+            if not lines:
+                continue
+            newest = lines[-1]
+            first = -self.lines % self._stride
+            kept += [(self.lines + index, lines[index]) for index in range(first, len(lines), self._stride)]
+            self.lines += len(lines)
+            self._offset += sum(map(len, lines)) + len(lines)
+            kept = self._thin(kept)
+        if not newest:
+            return []
+        self._last_line = newest + b"\n"
+        if not kept or kept[-1][0] != self.lines - 1:
+            kept.append((self.lines - 1, newest))
+        if self._numbers and self._numbers[-1] % self._stride:  # it was kept only as the newest
+            self._numbers.pop()
+            self.records.pop()
+        new = [(number, record) for number, line in kept if (record := parse_line(line)) is not None]
+        self._numbers += [number for number, _ in new]
+        self.records += [record for _, record in new]
+        return [record for _, record in new]
+
+    def _thin(self, kept: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+        while self.most is not None and len(self._numbers) + len(kept) > self.most:
+            self._stride *= 2
+            survivors = [index for index, number in enumerate(self._numbers) if number % self._stride == 0]
+            self._numbers = [self._numbers[index] for index in survivors]
+            self.records = [self.records[index] for index in survivors]
+            kept = [(number, line) for number, line in kept if number % self._stride == 0]
+        return kept
+
+
+def read_metrics(path: str | Path) -> list[dict[str, Any]]:
+    """Every record of a run's `metrics.jsonl`; [] if it has none."""
+    return MetricsFollower(path).poll()
+
+
+class RunsFollower:
+    """Follows the run folders in `run_dir`; each `poll` reads only the files that changed since the last one.
+
+    It also outlives what a single reading cannot: when a clock jumps, a run of another machine counts as alive for as
+    long as its signs of life keep coming.
+    """
+
+    def __init__(self, run_dir: str | Path):
+        self.run_dir = Path(run_dir)
+
+    def poll(self) -> list[Run]:
+        """The runs as they stand now, sorted by name."""
+        return list_runs(self.run_dir)

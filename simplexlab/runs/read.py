@@ -1,0 +1,271 @@
+"""Read run folders, whatever state they are in."""
+
+import contextlib
+import json
+import os
+import socket
+import time
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simplexlab.config import nearest
+from simplexlab.errors import RunError, UsageError
+from simplexlab.runs import folder
+from simplexlab.runs.folder import FORMAT, STATES, Locked, LocksUnsupported, parse_line, take_lock
+
+# Without a lock to ask, a run whose heartbeat is older than this is dead.
+HEARTBEAT_LIMIT_SECONDS = 60.0
+DEAD_MESSAGE = "the process ended without a word (killed?)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """What a run is doing.
+
+    Attributes:
+        state: One of `STATES` (queued, running, stopped, finished, diverged, failed), or what only a reader can find
+            out: missing (no run folder), unknown version. A run whose process died is `failed`, whatever it wrote.
+        iteration: Iterations done.
+        total: Iterations of the whole run.
+        pid: Process that writes the run, on `host`.
+        host: Name of its machine.
+        heartbeat: When it last gave a sign of life, seconds since 1970 by its clock.
+        sequence: Grows with every sign of life, also when a clock jumps.
+        message: One line for people, or None.
+    """
+
+    state: str
+    iteration: int = 0
+    total: int = 0
+    pid: int | None = None
+    host: str | None = None
+    heartbeat: float = 0.0
+    sequence: int = 0
+    message: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run folder as it stood when it was read.
+
+    Attributes:
+        path: The folder.
+        name: Its name.
+        config: `config.json`, {} if it cannot be read.
+        status: What the run is doing.
+        metrics: The last complete line of `metrics.jsonl`, or None.
+        result: `result.json`, or None.
+    """
+
+    path: Path
+    name: str
+    config: dict[str, Any] = field(default_factory=dict)
+    status: Status
+    metrics: dict[str, Any] | None = None
+    result: dict[str, Any] | None = None
+
+
+def read_run(path: str | Path) -> Run:
+    """Read the run folder `path`; never raises for what it finds or does not find there."""
+    path = Path(path)
+    name = path.name or path.resolve().name
+    config = _read_json(path / folder.CONFIG_FILE)
+    record = _read_json(path / folder.STATUS_FILE)
+    if config is None and record is None and not (path / folder.CONFIG_FILE).exists():
+        return Run(path=path, name=name, status=Status(state="missing", message=f"there is no run in {path}"))
+    made_by = max(_whole((config or {}).get("format"), FORMAT), _whole((record or {}).get("format"), FORMAT))
+    if made_by > FORMAT:
+        message = f"made by a newer simplexlab (run format {made_by}, this one reads {FORMAT}); update simplexlab"
+        return Run(path=path, name=name, config=config or {}, status=Status(state="unknown version", message=message))
+    status = _status(path, record)
+    if config is None and status.message is None:
+        status = Status(**{**vars(status), "message": f"{folder.CONFIG_FILE} cannot be read"})
+    return Run(
+        path=path,
+        name=name,
+        config=config or {},
+        status=status,
+        metrics=read_last_metrics(path),
+        result=_read_json(path / folder.RESULT_FILE),
+    )
+
+
+def list_runs(run_dir: str | Path) -> list[Run]:
+    """Read every run folder in `run_dir`, sorted by name; a folder that does not exist holds none."""
+    return [read_run(path) for path in run_paths(run_dir)]
+
+
+def run_paths(run_dir: str | Path) -> list[Path]:
+    """The run folders in `run_dir`, sorted by name."""
+    try:
+        with os.scandir(run_dir) as entries:
+            names = [entry.name for entry in entries if entry.name[0] != "." and entry.is_dir()]
+    except OSError:
+        return []
+    files = (folder.CONFIG_FILE, folder.STATUS_FILE)
+    return [
+        Path(run_dir, name)
+        for name in sorted(names)
+        if any(os.path.exists(f"{run_dir}/{name}/{file}") for file in files)
+    ]
+
+
+def find_run(run: str | Path, run_dir: str | Path = "runs") -> Path:
+    """The folder of a run that is named by its name in `run_dir` or by its path.
+
+    Raises:
+        UsageError: there is no such run; the message names the nearest.
+    """
+    for path in (Path(run_dir, run), Path(run)):
+        with contextlib.suppress(OSError, ValueError):
+            if path.is_dir() and any((path / file).exists() for file in (folder.CONFIG_FILE, folder.STATUS_FILE)):
+                return path
+    names = [path.name for path in run_paths(run_dir)]
+    if not names:
+        raise UsageError(f"there is no run {run}: {run_dir} holds no runs; --run-dir chooses the folder")
+    known = nearest(str(run), names) if len(names) <= 20 else nearest(str(run), names).partition("Known: ")[0]
+    raise UsageError(f"there is no run {run} in {run_dir}; {known or '`simplexlab runs` lists them'}")
+
+
+def read_last_metrics(path: str | Path) -> dict[str, Any] | None:
+    """The last complete line of a run's `metrics.jsonl`, found from its end; None if there is none."""
+    try:
+        with open(Path(path, folder.METRICS_FILE), "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            block = 8192
+            while True:
+                start = max(0, size - block)
+                file.seek(start)
+                lines = file.read(size - start).split(b"\n")[:-1]
+                for line in reversed(lines if start == 0 else lines[1:]):
+                    if (record := parse_line(line)) is not None:
+                        return record
+                if start == 0 or block > 1 << 24:
+                    return None
+                block *= 8
+    except OSError:
+        return None
+
+
+def read_labels(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """Labels that a run trained on, and the indices of those that were corrupted.
+
+    Returns:
+        labels (N,) and flipped (F,), both integer.
+
+    Raises:
+        RunError: the run has none, or they cannot be read.
+    """
+    arrays = _read_npz(Path(path, folder.LABELS_FILE))
+    try:
+        return arrays["labels"], arrays["flipped"]
+    except KeyError as error:
+        raise RunError(f"{Path(path, folder.LABELS_FILE)} has no {error}") from error
+
+
+def list_geometry(path: str | Path) -> list[int]:
+    """The iterations whose geometry a run has recorded, ascending."""
+    try:
+        names = os.listdir(Path(path, folder.GEOMETRY_FOLDER))
+    except OSError:
+        return []
+    return sorted(int(name[:-4]) for name in names if name.endswith(".npz") and name[:-4].isdecimal())
+
+
+def read_geometry(path: str | Path, iteration: int) -> dict[str, np.ndarray]:
+    """The arrays that a run recorded at `iteration`.
+
+    Raises:
+        RunError: there are none, or they cannot be read.
+    """
+    return _read_npz(Path(path, folder.GEOMETRY_FOLDER, f"{iteration:08d}.npz"))
+
+
+def read_log(path: str | Path, lines: int = 20) -> list[str]:
+    """The last lines of a run's log, [] if it has none."""
+    try:
+        with open(Path(path, folder.LOG_FILE), "rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 65536))
+            return [line for line in file.read().decode(errors="replace").splitlines() if line.strip()][-lines:]
+    except OSError:
+        return []
+
+
+def _status(path: Path, record: dict[str, Any] | None) -> Status:
+    if record is None or record.get("state") not in STATES:
+        alive = _has_writer(path)
+        message = f"{folder.STATUS_FILE} is missing or cannot be read"
+        return Status(state="running" if alive else "failed", message=message)
+    message, host = record.get("message"), record.get("host")
+    status = Status(
+        state=record["state"],
+        iteration=_whole(record.get("iteration"), 0),
+        total=_whole(record.get("total"), 0),
+        pid=_whole(record.get("pid"), None),
+        host=host if isinstance(host, str) else None,
+        heartbeat=_number(record.get("heartbeat")),
+        sequence=_whole(record.get("sequence"), 0),
+        message=message if isinstance(message, str) else None,
+    )
+    if status.state != "running" or _is_alive(path, status):
+        return status
+    # The process may have ended between the reading of its status and of its lock.
+    latest = _read_json(path / folder.STATUS_FILE)
+    if latest is not None and latest != record:
+        return _status(path, latest)
+    last_words = read_log(path, 1)
+    message = f"{DEAD_MESSAGE}; its last words: {last_words[0].strip()}" if last_words else DEAD_MESSAGE
+    return Status(**{**vars(status), "state": "failed", "message": message})
+
+
+def _is_alive(path: Path, status: Status) -> bool:
+    if status.host == socket.gethostname():
+        alive = _has_writer(path)
+        if alive is not None:
+            return alive
+    return time.time() - status.heartbeat < HEARTBEAT_LIMIT_SECONDS
+
+
+def _has_writer(path: Path) -> bool | None:
+    """Whether a process of this machine holds the lock of a run; None if it cannot be told."""
+    try:
+        os.close(take_lock(path, shared=True))
+    except Locked:
+        return True
+    except LocksUnsupported:
+        return None
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return None
+    return False
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except FileNotFoundError:
+        raise RunError(f"there is no {path}") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+        raise RunError(f"{path} cannot be read: {error}") from error
+
+
+def _whole(value: Any, default: Any) -> Any:
+    return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+
+def _number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0

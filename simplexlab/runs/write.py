@@ -1,0 +1,421 @@
+"""The one writer of a run folder."""
+
+import contextlib
+import errno
+import io
+import os
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from simplexlab.errors import RunError, UsageError
+from simplexlab.runs import folder
+from simplexlab.runs.folder import (
+    STATES,
+    Locked,
+    LocksUnsupported,
+    check_name,
+    default_name,
+    encode,
+    parse_line,
+    take_lock,
+)
+from simplexlab.runs.read import read_run
+
+HEARTBEAT_SECONDS = 2.0
+# A status longer than this might not fit the block it already has on a full disk.
+LONGEST_MESSAGE = 1000
+
+
+class RunWriter:
+    """Writes one run folder and holds its lock until `close`; made by `create` or `reopen`.
+
+    Every file but `metrics.jsonl`, which only grows, is replaced whole or not at all. A thread rewrites `status.json`
+    every two seconds, so that a reader on another machine sees that the run lives. As a context manager it ends a run
+    that is still `running` when an exception leaves the block: `stopped` for KeyboardInterrupt, otherwise `failed`.
+
+    Attributes:
+        path: The run folder.
+        name: Its name.
+    """
+
+    def __init__(self, path: Path, lock: int | None, total: int, iteration: int = 0, sequence: int = 0):
+        self.path = path
+        self.name = path.name
+        self._lock = lock
+        self._made_run_dir = False
+        self._mutex = threading.RLock()
+        self._status = {
+            "format": folder.FORMAT,
+            "state": "running",
+            "iteration": iteration,
+            "total": total,
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "heartbeat": 0.0,
+            "sequence": sequence,
+            "message": None,
+        }
+        self._closed = threading.Event()
+        self._heartbeat = threading.Thread(target=self._beat, name=f"heartbeat of {self.name}", daemon=True)
+
+    @classmethod
+    def create(
+        cls, run_dir: str | Path, name: str, config: dict[str, Any], *, total: int, numbered: bool = False
+    ) -> Self:
+        """Make the folder `run_dir/name`, which must not exist, and start to write a run in it.
+
+        Args:
+            run_dir: Folder that holds runs; made if it does not exist.
+            name: Name of the run.
+            config: What `config.json` holds; the key `format` is added.
+            total: Iterations that the run will take.
+            numbered: If the name is taken, use name-2, name-3… instead (see `default_name`).
+
+        Raises:
+            UsageError: the name is taken or is no folder name, or `run_dir` is no folder.
+            RunError: the folder cannot be written.
+        """
+        run_dir = Path(run_dir)
+        if not numbered:
+            check_name(name)
+        text, _ = encode({"format": folder.FORMAT, **config})
+        made_run_dir = _make_run_dir(run_dir)
+        while True:
+            chosen = default_name(run_dir, name) if numbered else name
+            path = run_dir / chosen
+            try:
+                path.mkdir()
+                break
+            except FileExistsError:
+                if not numbered:
+                    raise UsageError(
+                        f"a run named {name} exists already in {run_dir}; choose another with --name, "
+                        f"for example {default_name(run_dir, name)}"
+                    ) from None
+            except OSError as error:
+                raise RunError(f"cannot make the run folder {path}: {error.strerror}") from error
+        try:
+            try:
+                lock = take_lock(path)
+            except LocksUnsupported:
+                lock = None
+            writer = cls(path, lock, total)
+            writer._made_run_dir = made_run_dir
+            writer._replace(folder.CONFIG_FILE, text.encode() + b"\n")
+            with _told(path / folder.METRICS_FILE):
+                (path / folder.METRICS_FILE).touch()
+            writer._write_status(sync=True)
+        except BaseException as error:
+            shutil.rmtree(path, ignore_errors=True)
+            if isinstance(error, OSError):
+                raise RunError(f"cannot write in {path}: {error.strerror}") from error
+            raise
+        writer._heartbeat.start()
+        return writer
+
+    @classmethod
+    def reopen(cls, path: str | Path, *, total: int | None = None) -> Self:
+        """Go on writing the run in `path`, which no other process may be writing.
+
+        Call `rewind` once the checkpoint to go on from is known.
+
+        Args:
+            path: The run folder.
+            total: Iterations that the run will take; by default as before.
+
+        Raises:
+            UsageError: there is no run in `path`, another process writes it, or a newer version of simplexlab made it.
+            RunError: the folder cannot be written.
+        """
+        path = Path(path)
+        run = read_run(path)
+        if run.status.state == "missing" or not run.config:
+            raise UsageError(f"{path} is not a run folder; `simplexlab runs` lists the runs")
+        if run.status.state == "unknown version":
+            raise UsageError(f"{path}: {run.status.message}")
+        try:
+            lock = _take_lock_patiently(path)
+        except Locked:
+            raise UsageError(
+                f"the run {run.name} is being written by process {run.status.pid} on {run.status.host}; "
+                "stop it first or choose another run"
+            ) from None
+        except LocksUnsupported:
+            lock = None
+            if run.status.state == "running":
+                raise UsageError(
+                    f"the run {run.name} is being written by process {run.status.pid} on {run.status.host}; "
+                    "stop it first, or wait a minute if it was killed"
+                ) from None
+        except OSError as error:
+            raise RunError(f"cannot write in {path}: {error.strerror}") from error
+        try:
+            for leftover in [*path.glob(".*.tmp"), *path.glob(f"{folder.GEOMETRY_FOLDER}/.*.tmp")]:
+                leftover.unlink(missing_ok=True)
+            status = read_run(path).status
+            writer = cls(path, lock, status.total if total is None else total, status.iteration, status.sequence)
+            writer._write_status(sync=True)
+        except BaseException:
+            if lock is not None:
+                os.close(lock)
+            raise
+        writer._heartbeat.start()
+        return writer
+
+    @property
+    def model_path(self) -> Path:
+        """Where the trained model belongs: `model.keras`."""
+        return self.path / folder.MODEL_FILE
+
+    @property
+    def checkpoints_path(self) -> Path:
+        """Folder of the checkpoints."""
+        return self.path / folder.CHECKPOINTS_FOLDER
+
+    @property
+    def tensorboard_path(self) -> Path:
+        """Folder of the event files."""
+        return self.path / folder.TENSORBOARD_FOLDER
+
+    @property
+    def log_path(self) -> Path:
+        """Where a log of the process belongs; readers show its last lines when the process dies."""
+        return self.path / folder.LOG_FILE
+
+    def log_metrics(self, record: dict[str, Any]) -> None:
+        """Append one line to `metrics.jsonl`; it is on the disk when this returns.
+
+        Numbers that are not finite become null, and their keys are listed under `non_finite`.
+
+        Raises:
+            RunError: the line could not be written; the file is left as it was.
+        """
+        line, non_finite = encode(record)
+        if non_finite:
+            line, _ = encode({**record, "non_finite": non_finite})
+        path = self.path / folder.METRICS_FILE
+        with self._mutex, _told(path):
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            try:
+                size = os.fstat(descriptor).st_size
+                try:
+                    _write_all(descriptor, line.encode() + b"\n")
+                    os.fsync(descriptor)
+                except BaseException:
+                    os.ftruncate(descriptor, size)
+                    raise
+            finally:
+                os.close(descriptor)
+
+    def save_labels(self, labels: np.ndarray, flipped: np.ndarray) -> None:
+        """Write `labels.npz`.
+
+        Args:
+            labels: (N,) integer labels that the run trains on.
+            flipped: (F,) integer indices of those that were corrupted.
+        """
+        self._replace(folder.LABELS_FILE, _npz(labels=labels, flipped=flipped))
+
+    def save_geometry(self, iteration: int, **arrays: np.ndarray) -> None:
+        """Write the arrays of one evaluation to `geometry/`, under their names."""
+        with _told(self.path / folder.GEOMETRY_FOLDER):
+            (self.path / folder.GEOMETRY_FOLDER).mkdir(exist_ok=True)
+        self._replace(f"{folder.GEOMETRY_FOLDER}/{iteration:08d}.npz", _npz(**arrays), sync=False)
+
+    def save_result(self, record: dict[str, Any]) -> None:
+        """Write `result.json`, the final summary; numbers that are not finite become null."""
+        text, _ = encode(record)
+        self._replace(folder.RESULT_FILE, text.encode() + b"\n")
+
+    def progress(self, iteration: int) -> None:
+        """Note the iteration, free of cost; the next heartbeat tells it."""
+        self._status["iteration"] = int(iteration)
+
+    def set_status(self, state: str, iteration: int | None = None, message: str | None = None) -> None:
+        """Write `status.json` now.
+
+        Args:
+            state: One of `STATES`.
+            iteration: Iterations done; by default as before.
+            message: One line for people; None removes the one before.
+
+        Raises:
+            RunError: it could not be written.
+        """
+        if state not in STATES:
+            raise ValueError(f"state {state!r} is none of {', '.join(STATES)}")
+        with self._mutex:
+            self._status["state"] = state
+            self._status["message"] = message and " ".join(message.split())[:LONGEST_MESSAGE]
+            if iteration is not None:
+                self.progress(iteration)
+            with _told(self.path / folder.STATUS_FILE):
+                self._write_status(sync=True)
+
+    @property
+    def state(self) -> str:
+        """The state last set."""
+        return self._status["state"]
+
+    def rewind(self, iteration: int) -> None:
+        """Forget what was recorded after `iteration`: metrics lines, geometry, and any result.
+
+        Raises:
+            RunError: the folder could not be written.
+        """
+        metrics = self.path / folder.METRICS_FILE
+        with self._mutex:
+            with _told(metrics):
+                lines = metrics.read_bytes().splitlines(keepends=True) if metrics.exists() else []
+            kept = []
+            for line in lines:
+                record = parse_line(line) if line.endswith(b"\n") else None
+                if record is not None and record.get("iteration", 0) <= iteration:
+                    kept.append(line)
+            self._replace(folder.METRICS_FILE, b"".join(kept))
+            with _told(self.path):
+                (self.path / folder.RESULT_FILE).unlink(missing_ok=True)
+                for frame in (self.path / folder.GEOMETRY_FOLDER).glob("*.npz"):
+                    if frame.stem.isdecimal() and int(frame.stem) > iteration:
+                        frame.unlink(missing_ok=True)
+            self.set_status("running", iteration)
+
+    def close(self) -> None:
+        """Stop the heartbeat and free the lock; the state stays as it is."""
+        self._closed.set()
+        if self._heartbeat.is_alive() and self._heartbeat is not threading.current_thread():
+            self._heartbeat.join()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def discard(self) -> None:
+        """Close, and remove the folder: for input that turns out to be wrong before anything was learned."""
+        self.close()
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._made_run_dir:
+            with contextlib.suppress(OSError):
+                self.path.parent.rmdir()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        try:
+            if error is not None and self.state == "running" and self.path.exists():
+                state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+                with contextlib.suppress(RunError):
+                    self.set_status(state, message=str(error) or kind.__name__)
+        finally:
+            self.close()
+
+    def _beat(self) -> None:
+        while not self._closed.wait(HEARTBEAT_SECONDS):
+            # A full disk or a deleted folder is told by the next write of the training loop.
+            with contextlib.suppress(OSError), self._mutex:
+                if not self._closed.is_set():
+                    self._write_status(sync=False)
+
+    def _write_status(self, *, sync: bool) -> None:
+        with self._mutex:
+            self._status["heartbeat"] = time.time()
+            self._status["sequence"] += 1
+            text, _ = encode(self._status)
+            data = text.encode() + b"\n"
+            path = self.path / folder.STATUS_FILE
+            try:
+                _replace_file(path, data, sync=sync)
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                    raise
+                # A full disk still has the block of the file that is there.
+                _overwrite_file(path, data)
+
+    def _replace(self, name: str, data: bytes, *, sync: bool = True) -> None:
+        with self._mutex, _told(self.path / name):
+            _replace_file(self.path / name, data, sync=sync)
+
+
+def _make_run_dir(run_dir: Path) -> bool:
+    """Make the folder of runs; tells whether it was missing."""
+    try:
+        if run_dir.is_dir():
+            return False
+        run_dir.mkdir(parents=True, exist_ok=True)
+        return True
+    except (FileExistsError, NotADirectoryError):
+        raise UsageError(f"--run-dir {run_dir} is not a folder") from None
+    except ValueError:
+        raise UsageError(f"--run-dir {str(run_dir)!r} is not a path") from None
+    except OSError as error:
+        raise RunError(f"cannot make the folder {run_dir}: {error.strerror}") from error
+
+
+def _take_lock_patiently(path: Path) -> int:
+    """Take the lock, waiting out the instant for which a reader may hold it."""
+    for _ in range(20):
+        try:
+            return take_lock(path)
+        except Locked:
+            time.sleep(0.02)
+    return take_lock(path)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Tell an OSError in one line that names the file."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise RunError(f"cannot write {path}: the run folder was removed while the run was going") from error
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _replace_file(path: Path, data: bytes, *, sync: bool) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            _write_all(descriptor, data)
+            if sync:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def _overwrite_file(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        # Spaces instead of a shorter file: one write, so that a reader sees the old text or the new one.
+        os.pwrite(descriptor, data[:-1].ljust(os.fstat(descriptor).st_size - 1) + b"\n", 0)
+    finally:
+        os.close(descriptor)
+
+
+def _npz(**arrays: Any) -> bytes:
+    plain = {name: np.asarray(array) for name, array in arrays.items()}
+    for name, array in plain.items():
+        if array.dtype.kind not in "biufcSU":
+            raise TypeError(f"{name} is of type {array.dtype}, which an .npz file holds only pickled")
+    buffer = io.BytesIO()
+    np.savez(buffer, **plain)
+    return buffer.getvalue()
