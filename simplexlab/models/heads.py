@@ -1,0 +1,79 @@
+"""What stands on an encoder: the linear classifier, the fixed simplex classifier, the projection onto the sphere."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+from scipy.stats import ortho_group
+
+from simplexlab.errors import UsageError
+from simplexlab.geometry.configurations import regular_simplex
+
+
+def linear_head(num_classes: int, seed: int = 0) -> keras.layers.Dense:
+    """Make the linear classifier without bias: logits ⟨w_y, z⟩ in at least float32.
+
+    Args:
+        num_classes: number of classes K.
+        seed: the kernel is drawn from U(−1/√h, 1/√h), PyTorch's default, by this seed.
+
+    Returns:
+        A layer from representations (b, h) to logits (b, K). Row y of its transposed kernel is w_y.
+    """
+    kernel = keras.initializers.VarianceScaling(scale=1 / 3, mode="fan_in", distribution="uniform", seed=seed)
+    return keras.layers.Dense(
+        num_classes, use_bias=False, kernel_initializer=kernel, dtype=_precise(), name="classifier"
+    )
+
+
+def simplex_head(num_classes: int, dimension: int, radius: float = 1.0, seed: int = 0) -> keras.layers.Dense:
+    """Make the fixed classifier of CE-fix: a frozen linear head whose rows are a randomly rotated regular simplex.
+
+    Args:
+        num_classes: number of classes K, at most `dimension` + 1.
+        dimension: dimension h of the representation.
+        radius: norm of each row.
+        seed: the rotation is drawn by this seed from Haar measure on O(h).
+
+    Returns:
+        A layer that is not trainable, from representations (b, h) to logits (b, K) in at least float32.
+
+    Raises:
+        UsageError: K > h + 1, where no regular simplex exists.
+    """
+    if num_classes > dimension + 1:
+        raise UsageError(
+            f"no regular simplex of {num_classes} classes exists in dimension {dimension}: "
+            f"ce-fix needs a dimension of at least {num_classes - 1}"
+        )
+    rotation = ortho_group.rvs(dimension, random_state=seed) if dimension > 1 else np.eye(1)
+    rows = regular_simplex(num_classes, dimension, radius) @ rotation
+    head = keras.layers.Dense(num_classes, use_bias=False, trainable=False, dtype=_precise(), name="classifier")
+    head.build((None, dimension))
+    head.set_weights([rows.T])
+    return head
+
+
+def project_to_sphere(radius: float) -> Callable:
+    """Make SC's projection of representations onto the sphere: z ↦ radius · z / √(‖z‖² + 1e-12).
+
+    The constant keeps value and gradient finite at the origin, which is mapped to itself.
+
+    Args:
+        radius: radius ρ of the sphere, 1/√τ for temperature τ.
+
+    Returns:
+        A function of representations (b, h), a tensor or the output of a functional model, that returns the projected
+        ones in at least float32. It consists of `keras.ops`, so that a model with it is loaded by Keras alone.
+    """
+
+    def project(representations):
+        z = keras.ops.cast(representations, keras.backend.result_type(representations.dtype, "float32"))
+        square = keras.ops.sum(keras.ops.square(z), axis=-1, keepdims=True)
+        return z * (radius * keras.ops.rsqrt(square + 1e-12))
+
+    return project
+
+
+def _precise() -> str:
+    return keras.backend.result_type(keras.config.dtype_policy().compute_dtype, "float32")
