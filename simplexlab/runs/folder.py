@@ -38,15 +38,15 @@ def check_name(name: str) -> str:
     """
     if not name:
         problem = "is empty"
-    elif len(os.fsencode(name)) > LONGEST_NAME:
-        problem = f"is longer than {LONGEST_NAME} bytes"
-        name = name[:20] + "…"
     elif "/" in name or "\\" in name:
         problem = "contains a path separator; --run-dir chooses the folder"
     elif name[0] in ".-":
         problem = f'starts with "{name[0]}"'
     elif not name.isprintable():
         problem = "contains a character that cannot be printed"
+    elif len(name.encode()) > LONGEST_NAME:
+        problem = f"is longer than {LONGEST_NAME} bytes"
+        name = name[:20] + "…"
     else:
         return name
     raise UsageError(f"--name {name!r} {problem}; a run's name is a plain folder name such as ce-corrupt-0.2")

@@ -1,12 +1,14 @@
 """Follow run folders while they are written, reading only what is new."""
 
+import math
 import os
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from simplexlab.runs import folder
 from simplexlab.runs.folder import parse_line
-from simplexlab.runs.read import Run, list_runs
+from simplexlab.runs.read import HEARTBEAT_LIMIT_SECONDS, Run, is_fresh, read_as_written, run_paths, settle
 
 BLOCK = 1 << 22
 
@@ -79,7 +81,7 @@ class MetricsFollower:
         kept: list[tuple[int, bytes]] = []
         rest = b""
         file.seek(self._offset)
-        newest = b""
+        before = self.lines
         while block := file.read(BLOCK):
             *lines, rest = (rest + block).split(b"\n")
             if not lines:
@@ -90,7 +92,7 @@ class MetricsFollower:
             self.lines += len(lines)
             self._offset += sum(map(len, lines)) + len(lines)
             kept = self._thin(kept)
-        if not newest:
+        if self.lines == before:
             return []
         self._last_line = newest + b"\n"
         if not kept or kept[-1][0] != self.lines - 1:
@@ -119,15 +121,48 @@ def read_metrics(path: str | Path) -> list[dict[str, Any]]:
 
 
 class RunsFollower:
-    """Follows the run folders in `run_dir`; each `poll` reads only the files that changed since the last one.
+    """Follows the run folders in `run_dir`: each `poll` reads only the files that changed since the last one.
 
-    It also outlives what a single reading cannot: when a clock jumps, a run of another machine counts as alive for as
+    It also knows what a single reading cannot: when a clock jumps, a run on another machine counts as alive for as
     long as its signs of life keep coming.
     """
 
     def __init__(self, run_dir: str | Path):
         self.run_dir = Path(run_dir)
+        self._known: dict[Path, _Known] = {}
 
     def poll(self) -> list[Run]:
         """The runs as they stand now, sorted by name."""
-        return list_runs(self.run_dir)
+        self._known = {path: self._look(path) for path in run_paths(self.run_dir)}
+        now = time.monotonic()
+        return [settle(known.run, now - known.alive_at < HEARTBEAT_LIMIT_SECONDS) for known in self._known.values()]
+
+    def _look(self, path: Path) -> "_Known":
+        stamp = _stamp(path)
+        before = self._known.get(path)
+        if before is not None and before.stamp == stamp:
+            return before
+        run = read_as_written(path)
+        if before is None:
+            alive_at = time.monotonic() if is_fresh(run.status) else -math.inf
+        else:
+            alive_at = before.alive_at if run.status.sequence == before.run.status.sequence else time.monotonic()
+        return _Known(stamp, run, alive_at)
+
+
+class _Known(NamedTuple):
+    stamp: tuple
+    run: Run
+    alive_at: float  # by the monotonic clock
+
+
+def _stamp(path: Path) -> tuple:
+    """Changes whenever one of the small files of a run, or its metrics, does."""
+    stamp = []
+    for file in (folder.CONFIG_FILE, folder.STATUS_FILE, folder.METRICS_FILE, folder.RESULT_FILE):
+        try:
+            found = os.stat(path / file)
+            stamp.append((found.st_ino, found.st_size, found.st_mtime_ns))
+        except OSError:
+            stamp.append(None)
+    return tuple(stamp)

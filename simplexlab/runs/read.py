@@ -6,7 +6,7 @@ import os
 import socket
 import time
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,27 +71,8 @@ class Run:
 
 def read_run(path: str | Path) -> Run:
     """Read the run folder `path`; never raises for what it finds or does not find there."""
-    path = Path(path)
-    name = path.name or path.resolve().name
-    config = _read_json(path / folder.CONFIG_FILE)
-    record = _read_json(path / folder.STATUS_FILE)
-    if config is None and record is None and not (path / folder.CONFIG_FILE).exists():
-        return Run(path=path, name=name, status=Status(state="missing", message=f"there is no run in {path}"))
-    made_by = max(_whole((config or {}).get("format"), FORMAT), _whole((record or {}).get("format"), FORMAT))
-    if made_by > FORMAT:
-        message = f"made by a newer simplexlab (run format {made_by}, this one reads {FORMAT}); update simplexlab"
-        return Run(path=path, name=name, config=config or {}, status=Status(state="unknown version", message=message))
-    status = _status(path, record)
-    if config is None and status.message is None:
-        status = Status(**{**vars(status), "message": f"{folder.CONFIG_FILE} cannot be read"})
-    return Run(
-        path=path,
-        name=name,
-        config=config or {},
-        status=status,
-        metrics=read_last_metrics(path),
-        result=_read_json(path / folder.RESULT_FILE),
-    )
+    run = read_as_written(path)
+    return settle(run, is_fresh(run.status))
 
 
 def list_runs(run_dir: str | Path) -> list[Run]:
@@ -122,7 +103,7 @@ def find_run(run: str | Path, run_dir: str | Path = "runs") -> Path:
     """
     for path in (Path(run_dir, run), Path(run)):
         with contextlib.suppress(OSError, ValueError):
-            if path.is_dir() and any((path / file).exists() for file in (folder.CONFIG_FILE, folder.STATUS_FILE)):
+            if is_run(path):
                 return path
     names = [path.name for path in run_paths(run_dir)]
     if not names:
@@ -195,13 +176,61 @@ def read_log(path: str | Path, lines: int = 20) -> list[str]:
         return []
 
 
-def _status(path: Path, record: dict[str, Any] | None) -> Status:
+def read_as_written(path: str | Path) -> Run:
+    """Read a run folder and believe its status; `settle` asks whether its process still lives."""
+    path = Path(path)
+    name = path.name or path.resolve().name
+    config = _read_json(path / folder.CONFIG_FILE)
+    record = _read_json(path / folder.STATUS_FILE)
+    if config is None and record is None and not is_run(path):
+        return Run(path=path, name=name, status=Status(state="missing", message=f"there is no run in {path}"))
+    made_by = max(_whole(part.get("format"), FORMAT) for part in (config or {}, record or {}))
+    if made_by > FORMAT:
+        message = f"made by a newer simplexlab (run format {made_by}, this one reads {FORMAT}); update simplexlab"
+        return Run(path=path, name=name, config=config or {}, status=Status(state="unknown version", message=message))
+    return Run(
+        path=path,
+        name=name,
+        config=config or {},
+        status=_status(record),
+        metrics=read_last_metrics(path),
+        result=_read_json(path / folder.RESULT_FILE),
+    )
+
+
+def settle(run: Run, fresh: bool) -> Run:
+    """The run as it is: failed, if it says that it is running and its process is dead.
+
+    Args:
+        run: The run as it was written.
+        fresh: Whether its heartbeat counts as recent, which decides where the lock cannot be asked.
+    """
+    if run.status.state != "running" or _is_alive(run, fresh):
+        return run
+    # The process may have ended well between the reading of its status and of its lock.
+    latest = _status(_read_json(run.path / folder.STATUS_FILE))
+    if latest.state != "running":
+        return replace(run, status=latest, result=_read_json(run.path / folder.RESULT_FILE))
+    last_words = read_log(run.path, 1)
+    message = f"{DEAD_MESSAGE}; its last words: {last_words[0].strip()}" if last_words else DEAD_MESSAGE
+    return replace(run, status=replace(latest, state="failed", message=message))
+
+
+def is_fresh(status: Status) -> bool:
+    """Whether a run's heartbeat is recent by the clock on the wall."""
+    return time.time() - status.heartbeat < HEARTBEAT_LIMIT_SECONDS
+
+
+def is_run(path: Path) -> bool:
+    """Whether `path` is a run folder."""
+    return any(os.path.exists(path / file) for file in (folder.CONFIG_FILE, folder.STATUS_FILE))
+
+
+def _status(record: dict[str, Any] | None) -> Status:
     if record is None or record.get("state") not in STATES:
-        alive = _has_writer(path)
-        message = f"{folder.STATUS_FILE} is missing or cannot be read"
-        return Status(state="running" if alive else "failed", message=message)
+        return Status(state="running", message=f"{folder.STATUS_FILE} is missing or cannot be read")
     message, host = record.get("message"), record.get("host")
-    status = Status(
+    return Status(
         state=record["state"],
         iteration=_whole(record.get("iteration"), 0),
         total=_whole(record.get("total"), 0),
@@ -211,23 +240,12 @@ def _status(path: Path, record: dict[str, Any] | None) -> Status:
         sequence=_whole(record.get("sequence"), 0),
         message=message if isinstance(message, str) else None,
     )
-    if status.state != "running" or _is_alive(path, status):
-        return status
-    # The process may have ended between the reading of its status and of its lock.
-    latest = _read_json(path / folder.STATUS_FILE)
-    if latest is not None and latest != record:
-        return _status(path, latest)
-    last_words = read_log(path, 1)
-    message = f"{DEAD_MESSAGE}; its last words: {last_words[0].strip()}" if last_words else DEAD_MESSAGE
-    return Status(**{**vars(status), "state": "failed", "message": message})
 
 
-def _is_alive(path: Path, status: Status) -> bool:
-    if status.host == socket.gethostname():
-        alive = _has_writer(path)
-        if alive is not None:
-            return alive
-    return time.time() - status.heartbeat < HEARTBEAT_LIMIT_SECONDS
+def _is_alive(run: Run, fresh: bool) -> bool:
+    if run.status.host in (None, socket.gethostname()) and (alive := _has_writer(run.path)) is not None:
+        return alive
+    return fresh
 
 
 def _has_writer(path: Path) -> bool | None:

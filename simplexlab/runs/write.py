@@ -30,7 +30,7 @@ from simplexlab.runs.read import read_run
 
 HEARTBEAT_SECONDS = 2.0
 # A status longer than this might not fit the block it already has on a full disk.
-LONGEST_MESSAGE = 1000
+LONGEST_MESSAGE = 500
 
 
 class RunWriter:
@@ -310,9 +310,11 @@ class RunWriter:
     def __exit__(self, kind, error, traceback) -> None:
         try:
             if error is not None and self.state == "running" and self.path.exists():
-                state = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
                 with contextlib.suppress(RunError):
-                    self.set_status(state, message=str(error) or kind.__name__)
+                    if isinstance(error, KeyboardInterrupt):
+                        self.set_status("stopped", message="interrupted")
+                    else:
+                        self.set_status("failed", message=str(error) or kind.__name__)
         finally:
             self.close()
 
