@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from simplexlab.errors import UsageError
 
-LOSSES = ("ce", "ce-fix", "sc")
-ENCODERS = ("resnet18", "resnet18-preact", "resnet-small", "resnet-small-preact", "mlp")
+EncoderName = Literal["resnet18", "resnet18-preact", "resnet-small", "resnet-small-preact", "mlp"]
+ENCODERS: tuple[str, ...] = typing.get_args(EncoderName)
 
 # The recipes: `digits` ends in well under a minute on two cores, `paper` is how the authors trained on CIFAR, `small`
 # stands between them for images of up to 28×28 pixels and for a user's own files.
@@ -47,7 +47,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "augment": True,
     },
 }
-SMALL_DATASETS = ("mnist", "fashion_mnist", "kmnist", "emnist", "binary_alpha_digits")
+SMALL_DATASETS = ("mnist", "fashion_mnist", "kmnist", "emnist")
 
 
 def option(default: Any, help: str, **limits: float) -> Any:
@@ -61,7 +61,7 @@ class Experiment:
 
     loss: Literal["ce", "ce-fix", "sc"] = option(
         "ce",
-        "Loss: cross-entropy (ce), cross-entropy with a fixed simplex classifier (ce-fix), supervised contrastive (sc).",
+        "Cross-entropy (ce), cross-entropy with a fixed simplex classifier (ce-fix), supervised contrastive (sc).",
     )
     corrupt: float = option(
         0.0, "Fraction of the training labels that are corrupted, 0 to 1.", minimum=0.0, maximum=1.0
@@ -71,12 +71,13 @@ class Experiment:
     )
     balanced: bool = option(False, "Flip labels so that every class keeps its count.")
     dataset: str = option(
-        "digits", "digits, the name of a TFDS image classification set, a .npz file or a folder of class folders."
+        "digits",
+        "digits, a TFDS image classification set by name (cifar10, …), a .npz file or a folder of class folders. It "
+        f"chooses the defaults: 'digits'; 'small' for {', '.join(SMALL_DATASETS)}, files and folders; 'paper', as the "
+        "authors trained, for cifar10 and all others.",
     )
     data_dir: str | None = option(None, "Folder of prepared TFDS data; without it, TFDS's own.")
-    encoder: Literal["resnet18", "resnet18-preact", "resnet-small", "resnet-small-preact", "mlp"] | None = option(
-        None, "Encoder; the -preact variants end without a ReLU."
-    )
+    encoder: EncoderName | None = option(None, "Encoder; the -preact variants end without a ReLU.")
     width: int | None = option(None, "Channels of the encoder's first stage (mlp: units / 4).", minimum=1, maximum=4096)
     dimension: int | None = option(
         None, "Dimension of the representation, by a final linear map; without it, the encoder's own.", minimum=1
@@ -153,7 +154,8 @@ class Experiment:
             raise UsageError("--fit-policy head: sc trains no head; take class-means or probe")
         if self.balanced and self.corruption != "flip":
             raise UsageError("--balanced goes with --corruption flip: uniform resampling does not keep class counts")
-        parse_devices(self.devices)
+        kind, devices = parse_devices(self.devices)
+        check_batch(self.batch_size, devices if kind == "cpu" else len(devices) if kind == "gpu" else 1)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as a dict for `config.json`."""
@@ -243,12 +245,22 @@ def parse_devices(text: str) -> tuple[str, list[int] | int | None]:
     raise UsageError(f"--devices {text!r} is not understood; it {known}")
 
 
+def check_batch(batch_size: int, replicas: int) -> None:
+    """Raise a UsageError where the global batch does not divide among the replicas."""
+    if batch_size % replicas:
+        lower = batch_size - batch_size % replicas
+        near = f"{lower} or {lower + replicas}" if lower else f"{replicas}"
+        raise UsageError(f"--batch-size {batch_size} does not divide among {replicas} replicas; take {near}")
+
+
 def _check_limits(field: dataclasses.Field, value: float) -> None:
     limits = field.metadata
     name = flag(field.name)
     if not math.isfinite(value):
         raise UsageError(f"{name} {value} is not a finite number")
-    if "minimum" in limits and value < limits["minimum"]:
+    if limits.get("minimum") == 0 and limits.get("maximum") == 1 and not 0 <= value <= 1:
+        wanted = "between 0 and 1"
+    elif "minimum" in limits and value < limits["minimum"]:
         wanted = f"at least {limits['minimum']:g}"
     elif "maximum" in limits and value > limits["maximum"]:
         wanted = f"at most {limits['maximum']:g}"

@@ -2,7 +2,7 @@
 
 
 class UsageError(ValueError):
-    """What was asked for cannot be done as asked (exit code 2). The message says what is wrong and what would be right."""
+    """What was asked for cannot be done (exit code 2). The message says what is wrong and what would be right."""
 
 
 class RunError(RuntimeError):

@@ -1,0 +1,106 @@
+"""Keras losses of the project. Cross-entropy is Keras's own."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="simplexlab")
+class SupervisedContrastive(keras.losses.Loss):
+    """Supervised contrastive loss of a batch, one value per anchor.
+
+    With s_ij = ⟨z_i, z_j⟩ / temperature and P(i) the other samples of the batch with the label of anchor i,
+
+        loss_i = log Σ_{k ≠ i} exp(s_ik) − 1/|P(i)| · Σ_{j ∈ P(i)} s_ij,    loss_i = 0 where P(i) is empty.
+
+    The representations are taken as they come: put them on the unit sphere and give a temperature τ, or on the sphere
+    of radius 1/√τ and leave the temperature at 1. The paper sums over the anchors (`reduction="sum"`); the default is
+    Keras's mean over the anchors. Under a `tf.distribute` strategy every anchor sees the batch of all replicas.
+    bfloat16 and float16 representations are computed in float32; give `dtype="float64"` for double precision.
+
+    Args:
+        temperature: positive number that divides the inner products.
+        reduction: as in every Keras loss, e.g. `"sum_over_batch_size"` (mean), `"sum"`, `None` (values per anchor).
+        name: name of the loss.
+        dtype: dtype of the computation; by default Keras's `floatx`.
+
+    Call arguments:
+        y_true: integer labels, shape (b,) or (b, 1).
+        y_pred: representations, shape (b, h).
+
+    Raises:
+        ValueError: the temperature is not positive, or the labels are not sparse.
+
+    Example:
+        >>> model.compile(optimizer="sgd", loss=SupervisedContrastive(temperature=0.1))
+        >>> model.fit(images, labels, batch_size=256)
+
+    Reference:
+        Definition 2 of Graf et al., "Dissecting Supervised Contrastive Learning", ICML 2021, for multisets of indices.
+    """
+
+    def __init__(
+        self,
+        temperature: float = 1.0,
+        reduction: str | None = "sum_over_batch_size",
+        name: str = "supervised_contrastive",
+        dtype: str | None = None,
+    ):
+        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        if not 0.0 < temperature < float("inf"):
+            raise ValueError(f"temperature must be a positive finite number, not {temperature}")
+        self.temperature = float(temperature)
+
+    def call(self, y_true, y_pred):
+        """Return the loss of each anchor, shape (b,)."""
+        return supervised_contrastive(y_true, y_pred, self.temperature)
+
+    def get_config(self) -> dict:
+        """Arguments that rebuild this loss."""
+        return {**super().get_config(), "temperature": self.temperature}
+
+
+def supervised_contrastive(y_true, y_pred, temperature: float = 1.0):
+    """Supervised contrastive loss of each anchor, shape (b,); see `SupervisedContrastive`.
+
+    Args:
+        y_true: integer labels, shape (b,) or (b, 1).
+        y_pred: representations, shape (b, h), any float dtype; half precision is computed in float32.
+        temperature: positive number that divides the inner products.
+    """
+    anchors = ops.convert_to_tensor(y_pred)
+    if keras.backend.standardize_dtype(anchors.dtype) in ("bfloat16", "float16"):
+        anchors = ops.cast(anchors, "float32")
+    labels = ops.convert_to_tensor(y_true)
+    if len(labels.shape) == 2 and labels.shape[1] not in (1, None):
+        raise ValueError(f"labels must be integers of shape (b,) or (b, 1), not one-hot rows of shape {labels.shape}")
+    labels = ops.reshape(labels, (-1,))
+    samples, sample_labels, first = _global_batch(anchors, labels)
+
+    logits = ops.matmul(anchors, ops.transpose(samples)) / temperature
+    positions = first + ops.arange(ops.shape(anchors)[0])
+    is_self = ops.equal(positions[:, None], ops.arange(ops.shape(samples)[0])[None, :])
+    # A finite floor, not −∞: an anchor that is alone in the batch must give 0 and a finite gradient.
+    logits = ops.where(is_self, float(tf.as_dtype(logits.dtype).min) / 4, logits)
+    # Shifting both terms alike keeps the difference exact to the last digits when s is large (small temperatures).
+    logits = logits - ops.stop_gradient(ops.max(logits, axis=1, keepdims=True))
+    is_positive = ops.logical_and(ops.equal(labels[:, None], sample_labels[None, :]), ops.logical_not(is_self))
+    positives = ops.sum(ops.cast(is_positive, logits.dtype), axis=1)
+    attraction = ops.sum(ops.where(is_positive, logits, 0.0), axis=1) / ops.maximum(positives, 1.0)
+    repulsion = ops.log(ops.sum(ops.where(is_self, 0.0, ops.exp(logits)), axis=1) + _alone(positives))
+    return ops.where(positives > 0, repulsion - attraction, 0.0)
+
+
+def _alone(positives):
+    # Keeps the logarithm finite where its value is discarded: an anchor without a positive may have no other sample.
+    return ops.cast(ops.equal(positives, 0), positives.dtype)
+
+
+def _global_batch(anchors, labels):
+    """The samples and labels of all replicas, and the position of this replica's first anchor among them."""
+    context = tf.distribute.get_replica_context() if tf.distribute.has_strategy() else None
+    if context is None or context.num_replicas_in_sync == 1:
+        return anchors, labels, 0
+    sizes = context.all_gather(tf.shape(anchors)[:1], axis=0)
+    first = tf.reduce_sum(sizes[: context.replica_id_in_sync_group])
+    return context.all_gather(anchors, axis=0), context.all_gather(labels, axis=0), first

@@ -1,0 +1,1 @@
+"""Training: the loop, devices, evaluation. The only place that brings data, models, losses and run folders together."""

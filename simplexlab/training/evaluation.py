@@ -1,0 +1,228 @@
+"""What one pass of cached representations says: errors, loss against its bound, geometry. numpy only, no TensorFlow."""
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from simplexlab import geometry, theory
+
+BATCHES = 128
+SAMPLE = 300
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What a run minimises, as far as its evaluation needs to know.
+
+    Attributes:
+        loss: ce, ce-fix or sc.
+        batch_size: samples of an SC batch, drawn with replacement.
+        radius: radius of the sphere of SC's representations, 1/√τ.
+        nonnegative: whether the encoder ends in a ReLU, so that the orthogonal frame is its optimum.
+        policy: the classifier that judges the fit: head, class-means or probe.
+        seed: seed of the SC batches.
+    """
+
+    loss: str
+    batch_size: int
+    radius: float
+    nonnegative: bool
+    policy: str
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Representations:
+    """Cached representations of one split: values (N, h) float and integer labels (N,)."""
+
+    values: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The record of one evaluation (JSON-able) and the arrays that a geometry file keeps."""
+
+    record: dict[str, Any]
+    arrays: dict[str, np.ndarray] = field(repr=False)
+    classifier: np.ndarray = field(repr=False)
+
+
+def evaluate(
+    train: Representations,
+    test: Representations | None,
+    objective: Objective,
+    weights: np.ndarray | None = None,
+    *,
+    iteration: int = 0,
+    probe: bool = False,
+) -> Evaluation:
+    """Evaluate one configuration of representations against its labels and its proven optimum.
+
+    Args:
+        train: representations of the training images with the labels given to training (N, h), (N,).
+        test: representations of the test images with their true labels, or None.
+        objective: loss, batch law and classifier.
+        weights: rows of the trained or fixed head, shape (K, h); None for SC, whose classifier are its class means.
+        iteration: enters the seed of the SC batches, so that each evaluation draws its own.
+        probe: fit the linear probe as well; always done when it is the policy.
+
+    Returns:
+        The keys of a metrics line that come from the representations, and the arrays of its geometry file.
+    """
+    labels = train.labels
+    statistics = geometry.statistics(train.values, labels, weights)
+    means = statistics.class_means
+    classifier = means if weights is None else weights
+    if weights is None:
+        statistics = geometry.statistics(train.values, labels, means, num_classes=len(means))
+    classifiers = {"class_means": means} if weights is None else {"head": weights, "class_means": means}
+    record = statistics.to_dict()
+    if weights is None:
+        record["weight_similarity"] = None
+    if probe or objective.policy == "probe":
+        rows, converged = linear_probe(train.values, labels)
+        classifiers["probe"] = rows
+        record["probe_converged"] = converged
+    for name, rows in classifiers.items():
+        record[f"train_error_{name}"] = error_rate(train, rows)
+        record[f"test_error_{name}"] = None if test is None else error_rate(test, rows)
+    policy = objective.policy.replace("-", "_")
+    record["train_error"] = record[f"train_error_{policy}"]
+    record["test_error"] = record[f"test_error_{policy}"]
+    record |= loss_and_bound(train, objective, weights, iteration)
+    record["bound_is_exact"] = record["imbalance"] == 0 and len(means) <= means.shape[1] + 1
+    return Evaluation(record, _geometry_arrays(train, statistics, weights), classifier)
+
+
+def loss_and_bound(
+    train: Representations, objective: Objective, weights: np.ndarray | None, iteration: int = 0
+) -> dict[str, float | None]:
+    """The loss on all training data, its bound at the simplex and the excess; for a ReLU encoder the gap in two parts.
+
+    CE and CE-fix: the mean over the points, against Theorem 1 with the largest norm of a representation and ‖W‖_F as
+    they are. SC: the expected sum over the anchors of a batch drawn with replacement, against Theorem 2 for that law;
+    the excess is the paired one (each batch less the value of the simplex at the batch's own label counts), and the
+    loss is the bound plus this excess, which has the expectation of the batch loss and a far smaller variance.
+    """
+    num_classes = int(train.labels.max()) + 1
+    if objective.loss == "sc":
+        bound, frame = (
+            theory.sc_bound(
+                num_classes, objective.batch_size, radius=objective.radius, sampling="iid", features=features
+            )
+            for features in ("free", "nonnegative")
+        )
+        excess, error = _paired_excess(train, objective, num_classes, iteration)
+        loss = bound + excess
+    else:
+        radius = float(np.sqrt(np.einsum("ij,ij->i", train.values, train.values, dtype=np.float64).max()))
+        norm = float(np.linalg.norm(np.asarray(weights, np.float64)))
+        bound, frame = (
+            theory.ce_bound_frobenius(num_classes, radius, norm, features=features)
+            for features in ("free", "nonnegative")
+        )
+        loss, error = cross_entropy(train, weights), None
+        excess = loss - bound
+    record = {"loss": loss, "bound": bound, "excess": excess, "excess_standard_error": error}
+    if objective.nonnegative:
+        record["frame_bound"] = frame
+        record["gap_architecture"] = frame - bound
+        record["gap_optimisation"] = loss - frame
+    return record
+
+
+def cross_entropy(points: Representations, weights: np.ndarray, block: int = 8192) -> float:
+    """Mean cross-entropy of softmax(⟨z, w⟩) in float64, over blocks of points."""
+    rows = np.asarray(weights, np.float64)
+    total = 0.0
+    for start in range(0, len(points.labels), block):
+        logits = points.values[start : start + block].astype(np.float64) @ rows.T
+        own = logits[np.arange(len(logits)), points.labels[start : start + block]]
+        # log Σ exp(l_k − l_y): exact also where the loss is far below the rounding of the logits.
+        total += np.logaddexp.reduce(logits - own[:, None], axis=1).sum()
+    return float(total / len(points.labels))
+
+
+def error_rate(points: Representations, classifier: np.ndarray) -> float:
+    """Share of points whose largest inner product with the classifier's rows is not at their label."""
+    return float(np.mean(np.argmax(points.values @ classifier.T.astype(points.values.dtype), axis=1) != points.labels))
+
+
+def linear_probe(values: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Rows of a multinomial logistic regression without bias on frozen representations, and whether it converged.
+
+    Minimises mean cross-entropy + ‖W‖²/(2N) on representations scaled to unit mean square norm (scikit-learn's L-BFGS,
+    at most 2000 iterations); a weak penalty, without which separable representations have no minimiser.
+
+    Returns:
+        Weights of shape (K, h) for the representations as they came, and True where the tolerance was reached.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    scale = float(np.sqrt(np.mean(np.square(values, dtype=np.float64)) * values.shape[1])) or 1.0
+    model = LogisticRegression(C=1.0, fit_intercept=False, tol=1e-4, max_iter=2000)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        model.fit(values.astype(np.float64) / scale, labels)
+    rows = model.coef_ if len(model.coef_) > 1 else np.concatenate([-model.coef_, model.coef_]) / 2
+    return rows / scale, not any(issubclass(warning.category, ConvergenceWarning) for warning in caught)
+
+
+class TimeToFit:
+    """First evaluation whose train error is at most the tolerance, and the last evaluation before it.
+
+    The true value lies in (`lower`, `iteration`]; `iteration` is None as long as no evaluation was fitted.
+    """
+
+    def __init__(self, tolerance: float):
+        self.tolerance = tolerance
+        self.lower: int | None = None
+        self.iteration: int | None = None
+
+    def update(self, iteration: int, train_error: float) -> bool:
+        """Take in one evaluation; return True once the labels are fitted."""
+        if self.iteration is None:
+            if train_error <= self.tolerance:
+                self.iteration = iteration
+            else:
+                self.lower = iteration
+        return self.iteration is not None
+
+
+def _paired_excess(
+    train: Representations, objective: Objective, num_classes: int, iteration: int
+) -> tuple[float, float]:
+    generator = np.random.default_rng([objective.seed, iteration])
+    indices = generator.integers(0, len(train.labels), size=(BATCHES, objective.batch_size))
+    losses = theory.sc_loss_batches(train.values, train.labels, indices)
+    offsets = num_classes * np.arange(BATCHES)[:, None]
+    counts = np.bincount((train.labels[indices] + offsets).ravel(), minlength=BATCHES * num_classes)
+    return theory.paired_excess(losses, counts.reshape(BATCHES, num_classes), objective.radius)
+
+
+def _geometry_arrays(
+    train: Representations, statistics: geometry.Statistics, weights: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    rows = sample_rows(train.labels, SAMPLE)
+    arrays = {
+        "class_means": statistics.class_means.astype(np.float32),
+        "sample": train.values[rows].astype(np.float32),
+        "sample_labels": train.labels[rows],
+        "class_mean_histogram": statistics.class_mean_similarity.histogram,
+        "within_class_histogram": statistics.within_class_similarity.histogram,
+    }
+    if weights is not None:
+        arrays["weights"] = np.asarray(weights, np.float32)
+        arrays["weight_histogram"] = statistics.weight_similarity.histogram
+    return arrays
+
+
+def sample_rows(labels: np.ndarray, size: int) -> np.ndarray:
+    """Rows of a fixed sample, as even over the classes as can be: the first of every class, then the second, …"""
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], labels[order])
+    return order[np.argsort(np.arange(len(labels)) - starts, kind="stable")][:size]

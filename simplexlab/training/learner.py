@@ -1,0 +1,99 @@
+"""The Keras objects of one run: encoder, head, loss and optimizer."""
+
+import math
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from simplexlab.config import Experiment
+from simplexlab.data import Dataset
+from simplexlab.losses import SupervisedContrastive
+from simplexlab.models import build_encoder, linear_head, project_to_sphere, simplex_head
+from simplexlab.training.optimizer import Momentum
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What is trained.
+
+    Attributes:
+        encoder: images (b, H, W, C) in 0..255 → representations (b, h), for SC on the sphere of radius 1/√τ.
+        head: the linear or fixed classifier without bias, None for SC.
+        model: images → what the loss takes: logits (CE, CE-fix) or representations (SC).
+        loss: Keras loss with one value per sample.
+        optimizer: SGD with momentum and the L2 term.
+    """
+
+    encoder: keras.Model
+    head: keras.layers.Layer | None
+    model: keras.Model
+    loss: keras.losses.Loss
+    optimizer: keras.optimizers.Optimizer
+
+    @property
+    def loss_dtype(self) -> str:
+        """dtype of the loss: float32, or float64 in double precision."""
+        return self.loss.dtype
+
+    def weights(self) -> np.ndarray | None:
+        """Rows of the head, shape (K, h); None for SC."""
+        return None if self.head is None else np.asarray(self.head.kernel).T
+
+    def classifier_model(self, classifier: np.ndarray) -> keras.Model:
+        """The model to keep: images → logits, with the trained head, or with rows `classifier` (K, h) for SC."""
+        if self.head is not None:
+            return self.model
+        head = keras.layers.Dense(len(classifier), use_bias=False, name="class_means", dtype=self.loss_dtype)
+        model = keras.Model(self.encoder.inputs, head(self.encoder.output), name=self.encoder.name)
+        head.set_weights([classifier.T])
+        return model
+
+
+def build_learner(experiment: Experiment, dataset: Dataset) -> Learner:
+    """Build the learner of a resolved experiment; call it under the strategy's scope.
+
+    Raises:
+        UsageError: K > dimension + 1 for CE-fix, or images too small for the encoder.
+    """
+    keras.utils.set_random_seed(experiment.seed)
+    mean, deviation = dataset.channel_statistics()
+    encoder = build_encoder(
+        experiment.encoder,
+        dataset.image_shape,
+        width=experiment.width,
+        dimension=experiment.dimension,
+        mean=mean,
+        standard_deviation=deviation,
+        seed=experiment.seed,
+    )
+    loss_dtype = "float64" if experiment.precision == "float64" else "float32"
+    head = None
+    if experiment.loss == "sc":
+        projection = project_to_sphere(1 / math.sqrt(experiment.temperature))
+        encoder = keras.Model(encoder.inputs, projection(encoder.output), name=encoder.name)
+        model = encoder
+        loss = SupervisedContrastive(reduction=None, dtype=loss_dtype)
+    else:
+        if experiment.loss == "ce":
+            head = linear_head(dataset.num_classes, experiment.seed)
+        else:
+            head = simplex_head(dataset.num_classes, encoder.output_shape[-1], experiment.head_radius, experiment.seed)
+        model = keras.Model(encoder.inputs, head(encoder.output), name=encoder.name)
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None, dtype=loss_dtype)
+    optimizer = Momentum(
+        learning_rate_schedule(experiment), momentum=experiment.momentum, weight_decay=experiment.weight_decay
+    )
+    optimizer.build(model.trainable_variables)
+    model.compile(optimizer=optimizer, loss=loss, jit_compile=False)
+    return Learner(encoder, head, model, loss, optimizer)
+
+
+def learning_rate_schedule(experiment: Experiment) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """Learning rate of step t of T: polynomial lr·(1 − t/T)⁵ (the authors'), cosine, or constant."""
+    start, steps = experiment.learning_rate, experiment.iterations
+    if experiment.schedule == "polynomial":
+        return keras.optimizers.schedules.PolynomialDecay(start, steps, end_learning_rate=0.0, power=5.0)
+    if experiment.schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(start, steps)
+    return start

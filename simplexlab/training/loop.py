@@ -1,0 +1,123 @@
+"""The loop: many steps in one graph call, the same numbers on one device and on several replicas."""
+
+import math
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from simplexlab.config import Experiment
+from simplexlab.data import Dataset
+from simplexlab.data.augmentation import augment
+from simplexlab.data.sampling import batch_indices
+from simplexlab.training.learner import Learner
+from simplexlab.training.runtime import Runtime
+
+EVALUATION_BATCH = 256
+CHUNK_SECONDS = 0.5
+
+
+class Loop:
+    """Runs training steps and encodes whole splits, with the images resident on every device.
+
+    Step t draws the indices of its global batch from (seed, t) alone; replica r of R takes the r-th share. So one
+    device, several replicas and a resumed run see the same batches, and the loss of step t does not depend on how
+    many steps a graph call runs.
+
+    Args:
+        experiment: resolved options.
+        dataset: images (uint8) and labels; `labels` replace the training labels.
+        labels: the labels given to training, shape (N,).
+        learner: encoder, head, loss and optimizer, built under the strategy of `runtime`.
+        runtime: strategy and compilation.
+    """
+
+    def __init__(
+        self, experiment: Experiment, dataset: Dataset, labels: np.ndarray, learner: Learner, runtime: Runtime
+    ):
+        self.experiment = experiment
+        self.learner = learner
+        self.strategy = runtime.strategy
+        self.replicas = runtime.replicas
+        self.share = experiment.batch_size // self.replicas
+        self.encode_share = math.ceil(min(EVALUATION_BATCH, len(labels)) / self.replicas)
+        self.splits = {
+            "train": self._resident(dataset.x_train, labels),
+            "test": self._resident(dataset.x_test, dataset.y_test),
+        }
+        self.sizes = {"train": len(labels), "test": len(dataset.y_test)}
+        self._replica_step = tf.function(self._step, jit_compile=True) if runtime.jit else self._step
+        self._replica_encode = tf.function(self._encode_share, jit_compile=True) if runtime.jit else self._encode_share
+        self._chunk = 1
+
+    def run(self, start: int, stop: int) -> Iterator[tuple[int, float]]:
+        """Run steps start … stop − 1; after each graph call yield (steps done, mean batch loss of the call).
+
+        A graph call holds as many steps as fit into about half a second, so that an interrupt is answered soon.
+        """
+        step = start
+        while step < stop:
+            count = min(self._chunk, stop - step)
+            began = time.perf_counter()
+            total = float(
+                self._run_steps(tf.constant(step, tf.int64), tf.constant(count, tf.int64), *self.splits["train"])
+            )
+            seconds = (time.perf_counter() - began) / count
+            # The first call of all also traces the graph: its time says nothing about a step.
+            self._chunk = max(1, min(1000, math.ceil(CHUNK_SECONDS / seconds))) if step > start or count > 1 else 2
+            step += count
+            yield step, total / count
+
+    def encode(self, split: str) -> np.ndarray:
+        """Representations of a whole split in its order, (N, h), with the encoder in inference mode."""
+        size = self.sizes[split]
+        images, _ = self.splits[split]
+        parts = [
+            self._encode(tf.constant(start, tf.int32), images)
+            for start in range(0, size, self.encode_share * self.replicas)
+        ]
+        return np.concatenate([part.numpy() for part in parts])[:size]
+
+    def _resident(self, images: np.ndarray, labels: np.ndarray) -> tuple:
+        def place(array):
+            return self.strategy.experimental_distribute_values_from_function(lambda _: tf.identity(array))
+
+        return place(images), place(labels.astype(np.int32))
+
+    @tf.function(reduce_retracing=True)
+    def _run_steps(self, start, count, images, labels):
+        total = tf.zeros((), self.learner.loss_dtype)
+        for step in tf.range(start, start + count):
+            losses = self.strategy.run(self._replica_step, (step, images, labels))
+            total += self.strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
+        return total
+
+    def _step(self, step, images, labels):
+        """One step of one replica; returns its part of the mean loss of the global batch."""
+        experiment, learner = self.experiment, self.learner
+        first = self._replica() * self.share
+        indices = batch_indices(experiment.seed, step, experiment.batch_size, self.sizes["train"])
+        indices = tf.slice(indices, [first], [self.share])
+        batch = tf.gather(images, indices)
+        targets = tf.gather(labels, indices)
+        if experiment.augment:
+            batch = augment(batch, experiment.seed, step, experiment.batch_size, first)
+        with tf.GradientTape() as tape:
+            outputs = learner.model(batch, training=True)
+            loss = tf.reduce_mean(learner.loss(targets, outputs)) / self.replicas
+        variables = learner.model.trainable_variables
+        learner.optimizer.apply(tape.gradient(loss, variables), variables)
+        return loss
+
+    @tf.function(reduce_retracing=True)
+    def _encode(self, start, images):
+        return self.strategy.gather(self.strategy.run(self._replica_encode, (start, images)), axis=0)
+
+    def _encode_share(self, start, images):
+        indices = start + self._replica() * self.encode_share + tf.range(self.encode_share)
+        indices = tf.minimum(indices, tf.shape(images)[0] - 1)
+        return tf.cast(self.learner.encoder(tf.gather(images, indices), training=False), self.learner.loss_dtype)
+
+    def _replica(self):
+        return tf.distribute.get_replica_context().replica_id_in_sync_group

@@ -1,0 +1,129 @@
+"""Start TensorFlow for one run: quietly, with its threads, its replicas and its arithmetic."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from simplexlab.config import Experiment, check_batch, parse_devices
+from simplexlab.errors import RunError, UsageError
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and how a run computes: the strategy over its replicas, XLA or not, the device names."""
+
+    strategy: Any
+    jit: bool
+    devices: tuple[str, ...]
+
+    @property
+    def replicas(self) -> int:
+        """Number of replicas that share each global batch."""
+        return self.strategy.num_replicas_in_sync
+
+
+def start(experiment: Experiment) -> Runtime:
+    """Import TensorFlow, set its threads, logical devices and Keras's precision, and return the `Runtime`.
+
+    TensorFlow fixes threads and logical devices at its first operation, so one process starts one kind of runtime.
+
+    Raises:
+        UsageError: a GPU was asked for that TensorFlow does not see, or the batch does not divide among the replicas.
+    """
+    kind, wanted = parse_devices(experiment.devices)
+    with quiet_stderr():
+        import tensorflow as tf
+
+        cpus = tf.config.list_physical_devices("CPU")
+        gpus = tf.config.list_physical_devices("GPU")
+    with _fixed_at_start(experiment):
+        inter, intra = thread_counts(experiment.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(inter)
+        tf.config.threading.set_intra_op_parallelism_threads(intra)
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        if kind == "cpu":
+            tf.config.set_visible_devices([], "GPU")
+            if wanted > 1:
+                tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * wanted)
+    with quiet_stderr():
+        tf.config.list_logical_devices()
+        set_precision(experiment.precision)
+    names = _device_names(kind, wanted, len(gpus))
+    check_batch(experiment.batch_size, len(names))
+    if len(names) > 1:
+        with quiet_stderr():
+            strategy = tf.distribute.MirroredStrategy(
+                names, cross_device_ops=None if "GPU" in names[0] else tf.distribute.ReductionToOneDevice()
+            )
+    else:
+        strategy = tf.distribute.OneDeviceStrategy(names[0])
+    jit = experiment.jit if experiment.jit is not None else len(names) == 1 and "GPU" in names[0]
+    if jit and len(names) > 1:
+        raise UsageError("--jit works on one device; under several replicas TensorFlow cannot compile the collectives")
+    return Runtime(strategy, jit, tuple(names))
+
+
+def thread_counts(threads: int | None) -> tuple[int, int]:
+    """(inter-op, intra-op) threads: several operators side by side beat several threads inside one for small nets."""
+    threads = threads or os.cpu_count() or 1
+    return threads, max(1, threads // 2)
+
+
+def set_precision(precision: str) -> None:
+    """Set Keras's global dtype: float32, float64, or bfloat16 arithmetic over float32 parameters."""
+    import keras
+
+    keras.config.set_floatx("float64" if precision == "float64" else "float32")
+    keras.config.set_dtype_policy({"bfloat16": "mixed_bfloat16"}.get(precision, precision))
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Hold back what C++ libraries write to file descriptor 2; show it if the block raises."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException as error:
+            os.dup2(saved, 2)
+            if not isinstance(error, UsageError | RunError | KeyboardInterrupt):
+                held.seek(0)
+                os.write(2, held.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+def _device_names(kind: str, wanted: Any, gpu_count: int) -> list[str]:
+    if kind == "cpu":
+        return [f"CPU:{index}" for index in range(wanted)]
+    if kind == "auto":
+        return ["GPU:0" if gpu_count else "CPU:0"]
+    if kind == "all":
+        wanted = range(gpu_count) if gpu_count else [0]
+    missing = [index for index in wanted if index >= gpu_count]
+    if missing:
+        seen = f"sees {gpu_count} GPU{'s' if gpu_count != 1 else ''}"
+        asked = "all" if kind == "all" else f"gpu:{missing[0]}"
+        raise UsageError(f"--devices {asked}: TensorFlow {seen}; take auto or cpu, or see simplexlab doctor")
+    return [f"GPU:{index}" for index in wanted]
+
+
+@contextlib.contextmanager
+def _fixed_at_start(experiment: Experiment) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        raise UsageError(
+            f"--devices {experiment.devices}, --threads {experiment.threads}: TensorFlow already runs in this process "
+            "with other settings; start a new process"
+        ) from error
