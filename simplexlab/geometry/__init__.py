@@ -1,0 +1,39 @@
+"""Regular simplices, angular similarity, and statistics of labelled representations (numpy alone)."""
+
+from simplexlab.geometry.configurations import (
+    SimplexDeviation,
+    align_procrustes,
+    orthogonal_frame,
+    random_rotation,
+    regular_simplex,
+    simplex_deviation,
+    simplex_projection,
+)
+from simplexlab.geometry.measures import (
+    HISTOGRAM_EDGES,
+    Distribution,
+    Statistics,
+    imbalance,
+    optimum,
+    statistics,
+)
+from simplexlab.geometry.similarity import ORTHOGONAL_SIMILARITY, angular_similarity, simplex_similarity
+
+__all__ = [
+    "HISTOGRAM_EDGES",
+    "ORTHOGONAL_SIMILARITY",
+    "Distribution",
+    "SimplexDeviation",
+    "Statistics",
+    "align_procrustes",
+    "angular_similarity",
+    "imbalance",
+    "optimum",
+    "orthogonal_frame",
+    "random_rotation",
+    "regular_simplex",
+    "simplex_deviation",
+    "simplex_projection",
+    "simplex_similarity",
+    "statistics",
+]

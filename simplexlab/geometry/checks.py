@@ -1,0 +1,94 @@
+"""Checks of arguments, shared by geometry and theory: each raises a ValueError that says what would be right."""
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+LARGEST_WHOLE = 2**53  # beyond it, float64 does not hold every whole number
+
+
+def whole(name: str, value: Any, minimum: int) -> int:
+    """Return `value` as an int of at least `minimum`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"the {name} must be a whole number, got {value!r}") from None
+    if number < minimum:
+        raise ValueError(f"the {name} must be at least {minimum}, got {number}")
+    if number > LARGEST_WHOLE:
+        raise ValueError(f"the {name} must be at most 2**53, got {number}")
+    return number
+
+
+def positive(name: str, value: Any) -> float:
+    """Return `value` as a finite float greater than 0."""
+    number = float(value)
+    if not (math.isfinite(number) and number > 0):
+        raise ValueError(f"the {name} must be a finite number greater than 0, got {number:g}")
+    return number
+
+
+def not_negative(name: str, value: Any) -> float:
+    """Return `value` as a finite float of at least 0."""
+    number = float(value)
+    if not (math.isfinite(number) and number >= 0):
+        raise ValueError(f"the {name} must be a finite number of at least 0, got {number:g}")
+    return number
+
+
+def choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
+    """Return `value` if it is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"the {name} must be one of {', '.join(choices)}, got {value!r}")
+    return value
+
+
+def matrix(name: str, value: ArrayLike, dtype: Any = np.float64) -> np.ndarray:
+    """Return `value` as a finite, real, non-empty matrix; `dtype=None` keeps float32 and float64 as they are."""
+    array = np.asarray(value)
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(f"the {name} must be a matrix with a row each, got shape {array.shape}")
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"the {name} must be real numbers, got {array.dtype}")
+    if dtype is not None or array.dtype not in (np.float32, np.float64):
+        array = array.astype(dtype or np.float64, copy=False)
+    return array
+
+
+def finite(name: str, array: np.ndarray) -> np.ndarray:
+    """Return `array` if every number in it is finite."""
+    if not np.isfinite(array).all():
+        raise ValueError(f"the {name} must be finite; they hold NaN or infinity")
+    return array
+
+
+def class_labels(labels: ArrayLike, num_points: int, num_classes: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labels (N,) and the number of points of each class (K,).
+
+    Raises:
+        ValueError: not whole numbers, not one a point, not 0 … K−1, a class without a point, or a single class.
+    """
+    array = np.asarray(labels)
+    if array.shape != (num_points,):
+        raise ValueError(f"the labels must be one number for each of {num_points} points, got shape {array.shape}")
+    if array.dtype.kind not in "iu":
+        if array.dtype.kind != "f" or not np.array_equal(array, np.floor(array)):
+            raise ValueError(f"the labels must be whole numbers 0 … K−1, got {array.dtype}")
+        array = array.astype(np.int64)
+    lowest, highest = int(array.min()), int(array.max())
+    if lowest < 0 or (num_classes is not None and highest >= num_classes):
+        wanted = "0 … K−1" if num_classes is None else f"0 … {num_classes - 1}"
+        raise ValueError(f"the labels must be {wanted}, got {lowest} … {highest}")
+    if highest >= num_points and num_classes is None:
+        raise ValueError(f"the labels must be 0 … K−1 without a gap, got {highest} among {num_points} points")
+    counts = np.bincount(array, minlength=num_classes or 0)
+    if len(counts) < 2:
+        raise ValueError("the labels name a single class; at least two are needed")
+    if (counts == 0).any():
+        absent = np.flatnonzero(counts == 0)
+        names = ", ".join(map(str, absent[:5])) + (" …" if len(absent) > 5 else "")
+        raise ValueError(f"every class 0 … {len(counts) - 1} needs a point; absent: {names}")
+    return array, counts

@@ -1,0 +1,344 @@
+"""Statistics of a configuration: angular similarities, neural collapse, alignment, uniformity, norms."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from simplexlab.geometry.checks import choice, class_labels, matrix, whole
+from simplexlab.geometry.configurations import SimplexDeviation, simplex_deviation
+from simplexlab.geometry.similarity import (
+    ORTHOGONAL_SIMILARITY,
+    pairwise_similarity,
+    simplex_similarity,
+    unit_vectors,
+)
+
+HISTOGRAM_EDGES = np.linspace(0.0, 1.0, 51)
+UNIFORMITY_POINTS = 4096
+QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A distribution of angular similarities: moments, quantiles, and a histogram over [0, 1].
+
+    Attributes:
+        mean, std, minimum, q05, q25, q50, q75, q95, maximum: of the values; the standard deviation is the population's.
+        histogram: number of values in each of 50 equal bins of [0, 1] (`HISTOGRAM_EDGES`), shape (50,).
+    """
+
+    mean: float
+    std: float
+    minimum: float
+    q05: float
+    q25: float
+    q50: float
+    q75: float
+    q95: float
+    maximum: float
+    histogram: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> "Distribution":
+        """Describe similarities of shape (n,), n ≥ 1."""
+        quantiles = np.quantile(values, list(QUANTILES.values()))
+        return cls(
+            mean=float(values.mean()),
+            std=float(values.std()),
+            minimum=float(values.min()),
+            maximum=float(values.max()),
+            histogram=np.histogram(values, HISTOGRAM_EDGES)[0],
+            **dict(zip(QUANTILES, map(float, quantiles), strict=True)),
+        )
+
+    def to_dict(self) -> dict[str, float]:
+        """The numbers without the histogram."""
+        names = ("mean", "std", "minimum", *QUANTILES, "maximum")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What `statistics` measures. Every number beside its optimum: `optimum`.
+
+    Attributes:
+        num_points, num_classes, dimension: N, K, h.
+        class_counts: points of each class, shape (K,).
+        imbalance: largest over smallest class count, minus 1; 0 exactly for balanced labels.
+        class_mean_similarity: γ(μ_i, μ_j) over i < j.
+        weight_similarity: γ(w_i, w_j) over i < j; None without weights.
+        within_class_similarity: γ(z_n, μ_{y_n}) over n.
+        nc1: tr(Σ_W Σ_B⁺)/K, Σ_W the mean over points of the scatter about their class mean, Σ_B the mean over classes
+            of the scatter of the class means about their centre; None when all class means coincide.
+        nc2: ‖MMᵀ/‖MMᵀ‖_F − (I − 11ᵀ/K)/√(K−1)‖_F, M the centred class means.
+        nc3: ‖W/‖W‖_F − M/‖M‖_F‖_F; None without weights.
+        nc4: share of points whose class by Wz differs from the class of the nearest class mean; None without weights.
+        alignment: E‖z_i − z_j‖² over pairs of one class, z normalised; None when no class has two points.
+        uniformity: log E exp(−2‖z_i − z_j‖²) over independent i, j, z normalised.
+        uniformity_points: number of points from which the uniformity was taken; N where it is exact.
+        norms: mean, rms, minimum and maximum of ‖z_n‖.
+        simplex_deviation: of the class means; None when they are all 0.
+        class_means: μ, shape (K, h).
+        gram: cosines ⟨μ_i, μ_j⟩/(‖μ_i‖‖μ_j‖), shape (K, K).
+        centred_gram: the same of the centred class means; centring turns an orthogonal frame into a simplex.
+    """
+
+    num_points: int
+    num_classes: int
+    dimension: int
+    class_counts: np.ndarray
+    imbalance: float
+    class_mean_similarity: Distribution
+    weight_similarity: Distribution | None
+    within_class_similarity: Distribution
+    nc1: float | None
+    nc2: float
+    nc3: float | None
+    nc4: float | None
+    alignment: float | None
+    uniformity: float
+    uniformity_points: int
+    norms: dict[str, float]
+    simplex_deviation: SimplexDeviation | None
+    class_means: np.ndarray
+    gram: np.ndarray
+    centred_gram: np.ndarray
+
+    def to_dict(self) -> dict[str, Any]:
+        """The numbers, ready for JSON, without the arrays and histograms."""
+        deviation = self.simplex_deviation
+        return {
+            "num_points": self.num_points,
+            "num_classes": self.num_classes,
+            "dimension": self.dimension,
+            "imbalance": self.imbalance,
+            "class_mean_similarity": self.class_mean_similarity.to_dict(),
+            "weight_similarity": self.weight_similarity.to_dict() if self.weight_similarity else None,
+            "within_class_similarity": self.within_class_similarity.to_dict(),
+            "nc1": self.nc1,
+            "nc2": self.nc2,
+            "nc3": self.nc3,
+            "nc4": self.nc4,
+            "alignment": self.alignment,
+            "uniformity": self.uniformity,
+            "uniformity_points": self.uniformity_points,
+            "norms": dict(self.norms),
+            "simplex_deviation": None
+            if deviation is None
+            else {"centre": deviation.centre, "norm": deviation.norm, "inner_product": deviation.inner_product},
+        }
+
+
+def optimum(num_classes: int, features: str = "free") -> dict[str, float]:
+    """Value of every statistic at the optimum of CE and SC.
+
+    Args:
+        num_classes: K ≥ 2.
+        features: `free` for the regular simplex, `nonnegative` for the orthogonal frame (an encoder that ends in a
+            ReLU; the optimal classifier there is its centred copy, a simplex).
+
+    Returns:
+        Optimal values under the field names of `Statistics`; for a distribution, the value that all of it takes.
+    """
+    num_classes = whole("number of classes", num_classes, 2)
+    free = choice("features", features, ("free", "nonnegative")) == "free"
+    between = np.exp(-4 * num_classes / (num_classes - 1)) if free else np.exp(-4)
+    return {
+        "class_mean_similarity": simplex_similarity(num_classes) if free else ORTHOGONAL_SIMILARITY,
+        "weight_similarity": simplex_similarity(num_classes),
+        "within_class_similarity": 1.0,
+        "nc1": 0.0,
+        "nc2": 0.0,
+        "nc3": 0.0,
+        "nc4": 0.0,
+        "alignment": 0.0,
+        "uniformity": float(np.log(1 / num_classes + (1 - 1 / num_classes) * between)),
+    }
+
+
+def statistics(
+    representations: ArrayLike,
+    labels: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    num_classes: int | None = None,
+    block: int = 1024,
+) -> Statistics:
+    """Measure a configuration of labelled representations, and of classifier weights where there are some.
+
+    Works in float64 on blocks of points, so that float32 representations are never copied as a whole.
+
+    Args:
+        representations: z, float32 or float64, shape (N, h).
+        labels: y in 0 … K−1, each class with a point, shape (N,).
+        weights: rows of the classifier, shape (K, h). For SC, pass the class means if they serve as the classifier.
+        num_classes: K; by default one more than the largest label.
+        block: points a block.
+
+    Returns:
+        The statistics. Uniformity is over all pairs up to 4096 points and beyond that over the pairs of 4096 points,
+        neighbours taken at equal steps from the points sorted by class; the pairs within and between classes
+        enter with the shares that they have among all pairs.
+
+    Raises:
+        ValueError: shapes that do not fit, numbers that are not finite, labels that are not 0 … K−1, an absent class.
+
+    Reference: Eq. 7 of the paper; Papyan et al. 2020 (NC1–4); Wang & Isola 2020 (alignment, uniformity).
+    """
+    representations = matrix("representations", representations, dtype=None)
+    num_points, dimension = representations.shape
+    labels, counts = class_labels(labels, num_points, num_classes)
+    num_classes = len(counts)
+    block = whole("block", block, 1)
+    scale = _scale("representations", representations)
+    if weights is not None:
+        weights = matrix("weights", weights)
+        if weights.shape != (num_classes, dimension):
+            raise ValueError(f"the weights must have shape ({num_classes}, {dimension}), got {weights.shape}")
+        weights = weights / _scale("weights", weights)
+
+    order = np.argsort(labels, kind="stable")
+    labels = labels[order]
+
+    def blocks() -> Iterator[tuple[slice, np.ndarray]]:
+        for start in range(0, num_points, block):
+            part = slice(start, min(start + block, num_points))
+            yield part, np.divide(representations[order[part]], scale, dtype=np.float64)
+
+    # First pass: norms and class sums, of the representations and of their directions.
+    norms = np.empty(num_points)
+    sums, unit_sums = np.zeros((2, num_classes, dimension))
+    for part, points in blocks():
+        present, first = np.unique(labels[part], return_index=True)
+        norms[part] = np.sqrt(np.einsum("nh,nh->n", points, points))
+        sums[present] += np.add.reduceat(points, first)
+        points /= np.where(norms[part] > 0, norms[part], 1.0)[:, None]
+        unit_sums[present] += np.add.reduceat(points, first)
+
+    class_means = sums / counts[:, None]
+    directions = unit_vectors(class_means)
+    centre = class_means.mean(axis=0)
+    centred_means = class_means - centre
+    collapse_map = _collapse_map(centred_means)
+    half_squares = 0.5 * np.sum(centred_means**2, axis=1)
+    offsets = weights @ centre if weights is not None else None
+
+    # Second pass: what needs the class means.
+    within = np.empty(num_points)
+    scatter, disagreements = 0.0, 0
+    for part, points in blocks():
+        chord = points / np.where(norms[part] > 0, norms[part], 1.0)[:, None]
+        chord -= directions[labels[part]]
+        square = np.minimum(np.einsum("nh,nh->n", chord, chord), 4.0)
+        within[part] = 1 - 2 * np.arctan2(np.sqrt(square), np.sqrt(4 - square)) / np.pi
+        points -= centre
+        if weights is not None:
+            chosen = np.argmax(points @ weights.T + offsets, axis=1)
+            nearest = np.argmax(points @ centred_means.T - half_squares, axis=1)
+            disagreements += np.count_nonzero(chosen != nearest)
+        points -= centred_means[labels[part]]
+        scatter += np.sum((points @ collapse_map) ** 2)
+    no_direction = (norms == 0) | ~directions.any(axis=1)[labels]
+    within[no_direction] = ORTHOGONAL_SIMILARITY
+
+    uniformity, uniformity_points = _uniformity(representations, order, labels, counts, norms * scale)
+    pairs = np.sum(counts * (counts - 1.0))
+    unit_squares = np.bincount(labels, norms > 0, num_classes)
+    spread = 2 * np.sum(counts * unit_squares) - 2 * np.sum(unit_sums**2)
+    means_product = centred_means @ centred_means.T
+    simplex_product = (np.eye(num_classes) - 1 / num_classes) / np.sqrt(num_classes - 1)
+    return Statistics(
+        num_points=num_points,
+        num_classes=num_classes,
+        dimension=dimension,
+        class_counts=counts,
+        imbalance=imbalance(counts),
+        class_mean_similarity=Distribution.of(pairwise_similarity(class_means)),
+        weight_similarity=None if weights is None else Distribution.of(pairwise_similarity(weights)),
+        within_class_similarity=Distribution.of(within),
+        nc1=float(scatter / num_points) if collapse_map.size else None,
+        nc2=float(np.linalg.norm(_unit_norm(means_product) - simplex_product)),
+        nc3=None if weights is None else float(np.linalg.norm(_unit_norm(weights) - _unit_norm(centred_means))),
+        nc4=None if weights is None else disagreements / num_points,
+        alignment=float(max(spread / pairs, 0.0)) if pairs else None,
+        uniformity=uniformity,
+        uniformity_points=uniformity_points,
+        norms={
+            "mean": float(norms.mean() * scale),
+            "rms": float(np.sqrt(np.mean(norms**2)) * scale),
+            "minimum": float(norms.min() * scale),
+            "maximum": float(norms.max() * scale),
+        },
+        simplex_deviation=simplex_deviation(class_means) if class_means.any() else None,
+        class_means=class_means * scale,
+        gram=directions @ directions.T,
+        centred_gram=_cosines(centred_means),
+    )
+
+
+def imbalance(class_counts: ArrayLike) -> float:
+    """Largest over smallest class count, minus 1: 0 exactly for balanced labels."""
+    class_counts = np.asarray(class_counts)
+    return float(class_counts.max() / class_counts.min() - 1)
+
+
+def _scale(name: str, array: np.ndarray) -> float:
+    """The power of two next to the largest number, by which squares neither overflow nor vanish nor round."""
+    largest = max(abs(float(array.max())), abs(float(array.min())))
+    if not np.isfinite(largest):
+        raise ValueError(f"the {name} must be finite; they hold NaN or infinity")
+    return float(np.ldexp(1.0, int(np.frexp(largest)[1]) - 1)) if largest else 1.0
+
+
+def _collapse_map(centred_means: np.ndarray) -> np.ndarray:
+    """A with AAᵀ = Σ_B⁺/K, shape (h, rank): tr(Σ_W Σ_B⁺)/K is the mean of ‖(z_n − μ_{y_n})A‖²."""
+    num_classes = len(centred_means)
+    _, singular_values, right = np.linalg.svd(centred_means, full_matrices=False)
+    tolerance = singular_values[0] * max(centred_means.shape) * np.finfo(np.float64).eps
+    rank = min(np.count_nonzero(singular_values > tolerance), num_classes - 1)
+    # Σ_B = VS²Vᵀ/K, so Σ_B⁺/K = VS⁻²Vᵀ.
+    return right[:rank].T / singular_values[:rank]
+
+
+def _uniformity(
+    representations: np.ndarray, order: np.ndarray, labels: np.ndarray, counts: np.ndarray, norms: np.ndarray
+) -> tuple[float, int]:
+    num_points = len(labels)
+    sample = np.arange(num_points)
+    if num_points > UNIFORMITY_POINTS:
+        # Neighbours in the sorted order, so that classes of few points still give pairs within a class.
+        first = np.linspace(0, num_points - 2, UNIFORMITY_POINTS // 2).astype(np.int64)
+        sample = np.unique(np.concatenate([first, first + 1]))
+    units = unit_vectors(representations[order[sample]])
+    squares = (norms[sample] > 0).astype(np.float64)
+    sample_labels = labels[sample]
+    same_sum = other_sum = 0.0
+    for start in range(0, len(sample), 512):
+        rows = slice(start, start + 512)
+        potential = np.exp(4 * (units[rows] @ units[start:].T) - 2 * squares[rows, None] - 2 * squares[None, start:])
+        later = np.triu(np.ones(potential.shape, dtype=bool), 1)
+        same = sample_labels[rows, None] == sample_labels[None, start:]
+        same_sum += np.sum(potential, where=same & later)
+        other_sum += np.sum(potential, where=~same & later)
+    sample_counts = np.bincount(sample_labels).astype(np.float64)
+    same_pairs = np.sum(sample_counts * (sample_counts - 1)) / 2
+    other_pairs = (len(sample) ** 2 - np.sum(sample_counts**2)) / 2
+    same_mean = same_sum / same_pairs if same_pairs else 1.0
+    same_share = np.sum(counts * (counts - 1.0)) / num_points**2
+    other_share = 1 - np.sum(counts**2.0) / num_points**2
+    expectation = 1 / num_points + same_share * same_mean + other_share * other_sum / other_pairs
+    return float(np.log(expectation)), len(sample)
+
+
+def _unit_norm(array: np.ndarray) -> np.ndarray:
+    """Divide by the Frobenius norm; 0 stays 0."""
+    norm = np.linalg.norm(array)
+    return array / norm if norm > 0 else array
+
+
+def _cosines(points: np.ndarray) -> np.ndarray:
+    points = unit_vectors(points)
+    return points @ points.T
