@@ -24,10 +24,12 @@ def whole(name: str, value: Any, minimum: int) -> int:
 
 
 def positive(name: str, value: Any) -> float:
-    """Return `value` as a finite float greater than 0."""
+    """Return `value` as a float greater than 0, from 1e-300 to 1e300."""
     number = float(value)
-    if not (math.isfinite(number) and number > 0):
+    if not number > 0 or math.isinf(number):
         raise ValueError(f"the {name} must be a finite number greater than 0, got {number:g}")
+    if not 1e-300 <= number <= 1e300:
+        raise ValueError(f"the {name} must be from 1e-300 to 1e300, got {number:g}")
     return number
 
 

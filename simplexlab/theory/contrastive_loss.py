@@ -1,0 +1,181 @@
+"""The supervised contrastive loss of given batches and over all batches of a small configuration, in float64."""
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from simplexlab.geometry.checks import class_labels, finite, matrix, whole
+
+GRAM_ENTRIES = 2**18  # inner products held at once
+
+
+def sc_loss_batch(representations: ArrayLike, labels: ArrayLike) -> float:
+    """SC loss of one batch, summed over its anchors.
+
+    −Σ_i 1[l_{y_i} > 1]/(l_{y_i} − 1)·Σ_{j ≠ i, y_j = y_i} log(exp⟨z_i, z_j⟩ / Σ_{k ≠ i} exp⟨z_i, z_k⟩).
+
+    Args:
+        representations: z, the rows of the batch as they come (duplicates repeat their row), shape (b, h).
+        labels: y, whole numbers, shape (b,).
+
+    Returns:
+        The loss; an anchor that is alone in its class contributes 0.
+
+    Reference: Definition 2 of the paper.
+    """
+    representations = matrix("representations", representations)
+    return float(sc_loss_batches(representations, labels, np.arange(len(representations))[None])[0])
+
+
+def sc_loss_batches(representations: ArrayLike, labels: ArrayLike, indices: ArrayLike) -> np.ndarray:
+    """SC loss of many batches, each summed over its anchors (`sc_loss_batch`).
+
+    Args:
+        representations: z, float32 or float64, shape (N, h).
+        labels: y, whole numbers, shape (N,).
+        indices: rows of `representations` in each batch, duplicates allowed, shape (R, b).
+
+    Returns:
+        The losses, computed in float64, shape (R,). Memory stays bounded by a few blocks of 2¹⁸ inner products.
+
+    Reference: Definition 2 of the paper.
+    """
+    representations = matrix("representations", representations, dtype=None)
+    labels, indices = np.asarray(labels), np.asarray(indices)
+    if labels.shape != (len(representations),):
+        raise ValueError(f"the labels must have shape ({len(representations)},), got {labels.shape}")
+    if indices.ndim != 2 or indices.shape[1] < 2:
+        raise ValueError(f"the indices must have shape (R, b) with b ≥ 2, got {indices.shape}")
+    num_batches, batch_size = indices.shape
+    batches = max(1, GRAM_ENTRIES // batch_size**2)
+    anchors = min(batch_size, max(1, GRAM_ENTRIES // batch_size))
+    losses = np.zeros(num_batches)
+    for start in range(0, num_batches, batches):
+        part = slice(start, start + batches)
+        points = representations[indices[part]].astype(np.float64, copy=False)
+        classes = labels[indices[part]]
+        for first in range(0, batch_size, anchors):
+            rows = slice(first, min(first + anchors, batch_size))
+            inner = points[:, rows] @ points.transpose(0, 2, 1)
+            same = classes[:, rows, None] == classes[:, None, :]
+            itself = (slice(None), np.arange(rows.stop - first), np.arange(first, rows.stop))
+            same[itself] = False
+            positives = same.sum(axis=2)
+            attraction = np.einsum("rij,rij->ri", inner, same) / np.maximum(positives, 1)
+            inner[itself] = -np.inf
+            largest = inner.max(axis=2, keepdims=True)
+            inner -= largest
+            repulsion = np.log(np.exp(inner, out=inner).sum(axis=2)) + largest[:, :, 0]
+            losses[part] += np.sum(repulsion - attraction, axis=1, where=positives > 0)
+    return losses
+
+
+class AllBatches:
+    """The exact SC objective of a small configuration: the mean loss over all multisets of b of its N points.
+
+    A multiset is a vector of counts over the points. An anchor i sees the other b − 1 members of its batch; going
+    through all multisets c of size b − 1 as those others, batch c + e_i counts the anchor c_i + 1 times, and
+    Σ_k c_k·exp⟨z_i, z_k⟩ is one matrix product for all of them.
+
+    Attributes:
+        labels: y, shape (N,).
+        batch_size: b.
+        batches: counts of every multiset over the points, float64, shape (M, N), M = C(N+b−1, b).
+        label_counts: its counts over the classes, int64, shape (M, K).
+
+    Reference: Definition 2 and Fig. 6 of the paper.
+    """
+
+    LARGEST = 5_000_000
+    """Largest number of multisets, above which memory would run out."""
+
+    def __init__(self, labels: ArrayLike, batch_size: int) -> None:
+        """Enumerate the batches.
+
+        Args:
+            labels: y in 0 … K−1, each class with a point, shape (N,).
+            batch_size: b ≥ 3.
+
+        Raises:
+            ValueError: labels or batch size out of range, or more than `LARGEST` multisets.
+        """
+        self.labels, class_sizes = class_labels(labels, np.size(labels))
+        self.batch_size = whole("batch size", batch_size, 3)
+        num_points = len(self.labels)
+        number = math.comb(num_points + self.batch_size - 1, self.batch_size)
+        if number > self.LARGEST:
+            raise ValueError(
+                f"{num_points} points have {number} multisets of size {self.batch_size}; at most {self.LARGEST} are "
+                "summed exactly: take fewer points or a smaller batch"
+            )
+        membership = np.eye(len(class_sizes))[self.labels]
+        self.batches = _multisets(num_points, self.batch_size)
+        self.label_counts = np.rint(self.batches @ membership).astype(np.int64)
+        self._others = _multisets(num_points, self.batch_size - 1)
+        positives = (self._others @ membership)[:, self.labels]  # of each anchor, among the others
+        self._anchor_weights = np.where(positives > 0, self._others + 1, 0.0) / number
+        same = self.labels[:, None] == self.labels[None, :]
+        self._attraction = same * ((self._anchor_weights / np.maximum(positives, 1)).T @ self._others)
+
+    def losses(self, points: ArrayLike) -> np.ndarray:
+        """SC loss of every batch, summed over anchors, shape (M,), in the order of `label_counts`."""
+        inner = self._inner_products(points)
+        losses = np.zeros(len(self.batches))
+        for anchor, label in enumerate(self.labels):
+            chosen = np.flatnonzero((self.batches[:, anchor] > 0) & (self.label_counts[:, label] > 1))
+            others = self.batches[chosen]
+            others[:, anchor] -= 1
+            positive = others * (self.labels == label)
+            attraction = positive @ inner[anchor] / positive.sum(axis=1)
+            losses[chosen] += (others[:, anchor] + 1) * (_log_sum(others, inner[anchor]) - attraction)
+        return losses
+
+    def mean_loss(self, points: ArrayLike) -> float:
+        """Mean over all batches of the SC loss, each summed over its anchors.
+
+        Args:
+            points: z, shape (N, h).
+        """
+        return self.mean_loss_and_gradient(points)[0]
+
+    def mean_loss_and_gradient(self, points: ArrayLike) -> tuple[float, np.ndarray]:
+        """Mean loss and its gradient with respect to the points, of shape (N, h)."""
+        points = matrix("points", points)
+        inner = self._inner_products(points)
+        largest = inner.max(axis=1)
+        exponentials = np.exp(inner - largest[:, None])
+        loss = np.sum(self._anchor_weights.sum(axis=0) * largest) - np.sum(self._attraction * inner)
+        shares = np.zeros_like(inner)
+        for start in range(0, len(self._others), 4096):
+            others = self._others[start : start + 4096]
+            weights = self._anchor_weights[start : start + 4096]
+            sums = others @ exponentials.T
+            shares += (weights / sums).T @ others
+            loss += np.vdot(weights, np.log(sums, out=sums))
+        inner_gradient = shares * exponentials - self._attraction
+        return float(loss), (inner_gradient + inner_gradient.T) @ points
+
+    def _inner_products(self, points: ArrayLike) -> np.ndarray:
+        points = finite("points", matrix("points", points))
+        if len(points) != len(self.labels):
+            raise ValueError(f"{len(self.labels)} labels need as many points, got {len(points)}")
+        return points @ points.T
+
+
+def _log_sum(counts: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """log Σ_k c_k·exp(s_k) for counts (M, N) and inner products (N,)."""
+    largest = np.where(counts > 0, inner, -np.inf).max(axis=1)
+    return largest + np.log(np.sum(counts * np.exp(np.minimum(inner - largest[:, None], 0)), axis=1))
+
+
+def _multisets(num_points: int, size: int) -> np.ndarray:
+    """Counts of all multisets of `size` out of `num_points`, shape (C(num_points+size−1, size), num_points)."""
+    # Stars and bars, one point after another: `left` is what the remaining points still have to take.
+    counts, left = np.zeros((1, 0)), np.array([size])
+    for _ in range(num_points - 1):
+        repeats = left + 1
+        taken = np.arange(repeats.sum()) - np.repeat(np.cumsum(repeats) - repeats, repeats)
+        counts = np.column_stack([np.repeat(counts, repeats, axis=0), taken])
+        left = np.repeat(left, repeats) - taken
+    return np.column_stack([counts, left]).astype(np.float64)
