@@ -1,0 +1,114 @@
+"""The dataset: uint8 images, whole-number labels, the names of the classes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from simplexlab.errors import UsageError
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Dataset:
+    """Images with their labels, split into a training and a test set; every class occurs in training.
+
+    Args:
+        name: what the dataset was asked for by.
+        x_train: training images, uint8 (N, H, W, C).
+        y_train: training labels, int32 (N,), 0 to K − 1.
+        x_test: test images, uint8 (M, H, W, C).
+        y_test: test labels, int32 (M,), 0 to K − 1.
+        class_names: the K names, in the order of the labels.
+
+    Raises:
+        UsageError: the arrays do not fit together, or a class has no training image.
+    """
+
+    name: str
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    class_names: tuple[str, ...]
+
+    def __post_init__(self):
+        for part in ("train", "test"):
+            images, labels = getattr(self, f"x_{part}"), getattr(self, f"y_{part}")
+            if images.ndim != 4 or images.dtype != np.uint8:
+                raise UsageError(f"{self.name}: x_{part} must be uint8 (N, H, W, C), not {_describe(images)}")
+            if labels.ndim != 1 or labels.dtype != np.int32:
+                raise UsageError(f"{self.name}: y_{part} must be int32 (N,), not {_describe(labels)}")
+            if len(images) != len(labels):
+                raise UsageError(f"{self.name}: {len(images)} images but {len(labels)} labels in the {part} set")
+            if images.size == 0:
+                raise UsageError(f"{self.name}: the {part} set is empty")
+        if self.x_test.shape[1:] != self.x_train.shape[1:]:
+            raise UsageError(
+                f"{self.name}: test images are {_size(self.x_test)} but training images are {_size(self.x_train)}"
+            )
+        if self.y_train.min() != 0:
+            raise UsageError(f"{self.name}: training labels must start at 0, not {self.y_train.min()}")
+        if self.y_train.max() == 0:
+            raise UsageError(f"{self.name}: the training set has a single class; at least two are needed")
+        num_classes = max(len(self.class_names), int(self.y_train.max()) + 1)
+        missing = np.flatnonzero(np.bincount(self.y_train, minlength=num_classes) == 0)
+        if len(missing):
+            raise UsageError(
+                f"{self.name}: classes must be numbered 0 to {num_classes - 1} without gaps;"
+                f" class {missing[0]} has no training image"
+            )
+        if len(self.class_names) != num_classes:
+            raise UsageError(f"{self.name}: {num_classes} classes but {len(self.class_names)} class names")
+        foreign = self.y_test[(self.y_test < 0) | (self.y_test >= num_classes)]
+        if len(foreign):
+            raise UsageError(
+                f"{self.name}: test label {foreign[0]} is not one of the training classes 0 to {num_classes - 1}"
+            )
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes K."""
+        return len(self.class_names)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of every image."""
+        return self.x_train.shape[1:]
+
+    def channel_statistics(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and standard deviation of each channel over all pixels of the training images.
+
+        Both are exact, from the histogram of the 256 grey levels. The standard deviation is at least one grey level, so
+        that a constant channel can be divided by it.
+
+        Returns:
+            mean, standard deviation: float64 (C,), on the scale 0 to 255.
+        """
+        channels = self.image_shape[-1]
+        histogram = np.zeros((channels, 256), np.int64)
+        for start in range(0, len(self.x_train), 1024):  # bincount widens what it counts to 64 bits
+            block = self.x_train[start : start + 1024]
+            for channel in range(channels):
+                histogram[channel] += np.bincount(block[..., channel].ravel(), minlength=256)
+        levels = np.arange(256)
+        mean = histogram @ levels / histogram.sum(axis=1)
+        variance = (histogram * (levels - mean[:, None]) ** 2).sum(axis=1) / histogram.sum(axis=1)
+        return mean, np.maximum(np.sqrt(variance), 1.0)
+
+
+def spread(count: int, chosen: int) -> np.ndarray:
+    """Choose `chosen` of `count` positions, spread evenly: the fixed rule of the train/test splits made here.
+
+    Position j is chosen when ⌊(j+1)·chosen/count⌋ > ⌊j·chosen/count⌋.
+
+    Returns:
+        bool (count,) with exactly `chosen` true entries.
+    """
+    return np.diff(np.arange(count + 1) * chosen // count) == 1
+
+
+def _describe(array: np.ndarray) -> str:
+    return f"{array.dtype} {array.shape}"
+
+
+def _size(images: np.ndarray) -> str:
+    return "×".join(str(length) for length in images.shape[1:])

@@ -1,0 +1,79 @@
+"""Load a dataset by name: digits, a .npz file, a folder of class folders, or a TFDS set."""
+
+from pathlib import Path
+
+import numpy as np
+
+from simplexlab.data.dataset import Dataset, spread
+
+DIGITS_PER_CLASS = 140  # training images of each class; the smallest class has 174
+
+
+def load(name: str, data_dir: str | Path | None = None) -> Dataset:
+    """Load a dataset.
+
+    Args:
+        name: `digits`, the path of a `.npz` file, the path of a folder with one subfolder per class, or the name of a
+            TFDS image classification set such as `cifar10` or `emnist/balanced`. A folder whose name is also that of a
+            TFDS set is written as a path: `./cifar10`.
+        data_dir: folder of prepared TFDS data; without it, TFDS's own (`~/tensorflow_datasets` or `$TFDS_DATA_DIR`).
+
+    Returns:
+        The dataset, its images as uint8.
+
+    Raises:
+        UsageError: there is no such dataset, or it is not one of images with class labels.
+        RunError: its data are missing and cannot be downloaded, or are damaged.
+    """
+    if name == "digits":
+        return load_digits()
+    if name.endswith(".npz"):
+        from simplexlab.data.files import load_npz
+
+        return load_npz(name)
+    if is_folder(name):
+        from simplexlab.data.files import load_folder
+
+        return load_folder(name)
+    from simplexlab.data.tfds_source import load_tfds
+
+    return load_tfds(name, data_dir)
+
+
+def is_folder(name: str) -> bool:
+    """Whether `name` means a folder: it is one, and it is not the name of a TFDS set."""
+    if not Path(name).expanduser().is_dir():
+        return False
+    if name.startswith((".", "/", "~")) or name.endswith("/"):
+        return True
+    from simplexlab.data.tfds_source import dataset_names
+
+    return name.split("/")[0] not in dataset_names()
+
+
+def load_digits() -> Dataset:
+    """scikit-learn's 1,797 handwritten digits of 8×8 pixels, split once and for all.
+
+    The grey levels 0 to 16 become round(level·255/16). Of each class, 140 images spread evenly over its images in their
+    given order train, the others test, so that the training labels are exactly balanced.
+
+    Returns:
+        1,400 training and 397 test images of 8×8×1.
+    """
+    from sklearn.datasets import load_digits as load_bunch
+
+    bunch = load_bunch()
+    images = np.rint(bunch.images * 255 / 16).astype(np.uint8)[..., np.newaxis]
+    labels = bunch.target.astype(np.int32)
+    trains = np.empty(len(labels), bool)
+    for label in range(10):
+        members = labels == label
+        trains[members] = spread(np.count_nonzero(members), DIGITS_PER_CLASS)
+    return Dataset(
+        name="digits",
+        x_train=images[trains],
+        y_train=labels[trains],
+        x_test=images[~trains],
+        y_test=labels[~trains],
+        class_names=tuple(str(label) for label in range(10)),
+    )

@@ -1,0 +1,401 @@
+"""TFDS image classification sets: what is here, what is missing; prepared with no network where the archives are here.
+
+`tensorflow_datasets` alone takes half a second to import; TensorFlow is imported only to prepare and to read.
+"""
+
+import contextlib
+import functools
+import hashlib
+import io
+import logging
+import os
+import socket
+import sys
+import tempfile
+import threading
+import urllib.parse
+import urllib.request
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from simplexlab.config import nearest
+from simplexlab.data.dataset import Dataset
+from simplexlab.errors import RunError, UsageError
+
+PROBE_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file that TFDS prepares a dataset from.
+
+    Args:
+        url: where it comes from.
+        filename: its name there.
+        size: bytes, or None where TFDS has not registered it.
+        sha256: checksum in hexadecimal, or None where TFDS has not registered it.
+    """
+
+    url: str
+    filename: str
+    size: int | None
+    sha256: str | None
+
+    def problem(self, path: Path) -> str | None:
+        """What is wrong with a file that should be this archive, or None."""
+        if self.sha256 is None:
+            return f"{path}: TFDS has no checksum of {self.filename}"
+        size = path.stat().st_size
+        if size != self.size:
+            return f"{path} has {size:,} bytes, {self.filename} has {self.size:,}: it is truncated or another file"
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != self.sha256:
+                return f"{path} has the wrong checksum; the sha256 of {self.filename} is {self.sha256}"
+        return None
+
+
+@functools.cache
+def dataset_names() -> tuple[str, ...]:
+    """The names of all TFDS sets."""
+    import tensorflow_datasets as tfds
+
+    return tuple(tfds.list_builders(with_community_datasets=False))  # the community's list is on the network
+
+
+class TfdsSet:
+    """A TFDS image classification set in a data folder.
+
+    Args:
+        name: its TFDS name, with a config and a version where wanted: `cifar10`, `emnist/balanced`, `mnist:3.0.1`.
+        data_dir: folder of prepared TFDS data; without it, TFDS's own.
+
+    Raises:
+        UsageError: TFDS has no such set, or it is not one of images with class labels.
+        RunError: its prepared data are damaged.
+    """
+
+    def __init__(self, name: str, data_dir: str | Path | None = None):
+        import tensorflow_datasets as tfds
+
+        if name.split("/")[0].split(":")[0] not in dataset_names():
+            raise UsageError(_unknown(name))
+        self.name = name
+        if data_dir is not None:
+            data_dir = Path(data_dir).expanduser()
+        with _quiet():
+            try:
+                self.builder = tfds.builder(name, data_dir=data_dir)
+            except Exception as error:
+                raise _builder_error(name, data_dir, error) from error
+            features = self.builder.info.features
+        self.root = Path(self.builder.data_dir_root)
+        self.folder = Path(self.builder.data_dir)
+        if not (
+            isinstance(features, tfds.features.FeaturesDict)
+            and {"image", "label"} <= set(features)
+            and isinstance(features["image"], tfds.features.Image)
+            and isinstance(features["label"], tfds.features.ClassLabel)
+            and features["image"].np_dtype == np.uint8
+        ):
+            raise UsageError(f"{name} is a TFDS set, but not one of 8-bit images with class labels")
+        self.image_shape: tuple[int | None, ...] = features["image"].shape
+        self.num_classes: int = features["label"].num_classes
+
+    @property
+    def manual_folder(self) -> Path:
+        """Folder in which `load` looks for archives that were fetched by hand."""
+        return self.root / "downloads" / "manual"
+
+    @property
+    def prepared(self) -> bool:
+        """Whether the data are prepared."""
+        with _quiet():
+            return self.builder.is_prepared()
+
+    @functools.cached_property
+    def archives(self) -> tuple[Archive, ...]:
+        """The archives that TFDS asks for, found by asking it to prepare and stopping at its first download.
+
+        Raises:
+            UsageError: TFDS does not fetch this set by itself.
+        """
+        from tensorflow_datasets.core.download import checksums
+
+        registered = {**checksums.get_all_url_infos(), **(self.builder.url_infos or {})}
+        try:
+            with _quiet():
+                self.builder._split_generators(_FirstDownload())
+            urls = []
+        except _FirstDownload.Reached as reached:
+            urls = reached.urls
+        if not urls:
+            raise UsageError(f"TFDS does not fetch {self.name} by itself; prepare it in {self.root} with TFDS first")
+        archives = []
+        for url in urls:
+            info = registered.get(url)
+            filename = (info and info.filename) or Path(urllib.parse.urlsplit(url).path).name
+            archives.append(Archive(url, filename, info and int(info.size), info and info.checksum))
+        return tuple(archives)
+
+    def find_archives(self, files: Iterable[Path] = ()) -> tuple[dict[Archive, Path], list[str]]:
+        """Look for the archives among `files` and in the manual folder, by size and checksum.
+
+        Args:
+            files: files that may be archives under any name.
+
+        Returns:
+            found: where each verified archive is.
+            problems: a line for each file in the manual folder that has an archive's name but not its contents.
+        """
+        found, problems = {}, []
+        for archive in self.archives:
+            for path in files:
+                if archive not in found and archive.problem(path) is None:
+                    found[archive] = path
+            path = self.manual_folder / archive.filename
+            if archive not in found and path.is_file():
+                if problem := archive.problem(path):
+                    problems.append(problem)
+                else:
+                    found[archive] = path
+        return found, problems
+
+    def prepare(self, archives: dict[Archive, Path], download: bool = False) -> None:
+        """Prepare the data from verified archives.
+
+        The archives are read where they are, and extracted to a temporary folder that is removed again: TFDS's own
+        folder of extracted archives goes by file name alone and would take one set's `train-images-idx3-ubyte.gz` for
+        another's.
+
+        Args:
+            archives: where the archives are.
+            download: fetch the archives that are not among them.
+
+        Raises:
+            RunError: the data cannot be prepared.
+        """
+        import tensorflow_datasets as tfds
+
+        if self.folder.exists():
+            raise RunError(f"{self.folder} is in the way: it holds no prepared data; delete it")
+        print(f"preparing {self.name} in {self.folder}", file=sys.stderr)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self.root, prefix=".preparing-") as temporary, _quiet():
+                manual = Path(temporary) / "manual"
+                manual.mkdir()
+                for archive, path in archives.items():
+                    (manual / archive.filename).symlink_to(path.resolve())
+                self.builder.download_and_prepare(
+                    download_dir=self.root / "downloads" if download else Path(temporary) / "downloads",
+                    download_config=tfds.download.DownloadConfig(
+                        manual_dir=manual, extract_dir=Path(temporary) / "extracted", try_download_gcs=False
+                    ),
+                )
+        except Exception as error:
+            with contextlib.suppress(OSError):
+                self.folder.parent.rmdir()  # TFDS leaves the set's folder behind, empty
+            raise RunError(f"{self.name} could not be prepared in {self.root}: {_first_line(error)}") from error
+
+    def make_ready(self) -> None:
+        """Prepare the data if they are not, from archives in the manual folder or from the network.
+
+        Raises:
+            RunError: archives are missing and their host does not answer, or preparing fails.
+        """
+        if self.prepared:
+            return
+        found, problems = self.find_archives()
+        missing = [archive for archive in self.archives if archive not in found]
+        if missing and (problems or not host_answers(missing[0].url)):
+            raise RunError(self._missing_message(missing, problems))
+        if missing:
+            sizes = sum(archive.size or 0 for archive in missing)
+            host = urllib.parse.urlsplit(missing[0].url).hostname
+            print(f"downloading {sizes / 2**20:,.0f} MiB from {host}", file=sys.stderr)
+        self.prepare(found, download=bool(missing))
+
+    def _missing_message(self, missing: list[Archive], problems: list[str]) -> str:
+        if problems:
+            reason = problems[0]
+        else:
+            host = urllib.parse.urlsplit(missing[0].url).hostname
+            reason = f"{self.name} is not in {self.root} and {host} cannot be reached"
+        if len(missing) == 1:
+            what = f"fetch {missing[0].url}"
+            file = missing[0].filename
+        else:
+            what = f"fetch the {len(missing)} files that `simplexlab data check {self.name}` lists"
+            file = "FILE…"
+        return (
+            f"{reason}; {what}, then `simplexlab data import {self.name} {file}` (or put it into {self.manual_folder})"
+        )
+
+    def read(self) -> Dataset:
+        """Read the prepared data; the test set is the split `test`, or `validation` where there is none.
+
+        Classes without a training image (such as the eleven empty ones of `emnist/letters`) are left out.
+
+        Raises:
+            UsageError: the set has no such splits, or its images differ in size.
+            RunError: the prepared data are damaged.
+        """
+        splits = self.builder.info.splits
+        test = "test" if "test" in splits else "validation"
+        if "train" not in splits or test not in splits:
+            raise UsageError(f"{self.name} has the splits {', '.join(splits)}; a train and a test split are needed")
+        x_train, y_train = self._read_split("train")
+        x_test, y_test = self._read_split(test)
+        names = self.builder.info.features["label"].names
+        present, y_train = np.unique(y_train, return_inverse=True)
+        renumbered = np.full(max(self.num_classes, *y_test + 1), -1)
+        renumbered[present] = np.arange(len(present))
+        return Dataset(
+            name=self.name,
+            x_train=x_train,
+            y_train=y_train.astype(np.int32),
+            x_test=x_test,
+            y_test=renumbered[y_test].astype(np.int32),
+            class_names=tuple(names[label] for label in present),
+        )
+
+    def _read_split(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        import tensorflow as tf
+        import tensorflow_datasets as tfds
+
+        count = self.builder.info.splits[split].num_examples
+        labels = np.empty(count, np.int32)
+        images = None
+        position = 0
+        try:
+            with _quiet():
+                batches = self.builder.as_dataset(
+                    split=split,
+                    batch_size=1024,
+                    decoders=tfds.decode.PartialDecoding({"image": True, "label": True}),
+                    read_config=tfds.ReadConfig(try_autocache=False),
+                )
+            for batch in batches.as_numpy_iterator():
+                if images is None:
+                    images = np.empty((count, *batch["image"].shape[1:]), np.uint8)
+                end = position + len(batch["label"])
+                images[position:end], labels[position:end] = batch["image"], batch["label"]
+                position = end
+        except (tf.errors.OpError, ValueError, OSError) as error:
+            if "Cannot batch tensors with different shapes" in str(error) or "could not broadcast" in str(error):
+                raise UsageError(f"the images of {self.name} differ in size; all images must have one size") from error
+            raise _damaged(self.name, self.folder, error) from error
+        if position != count:
+            raise _damaged(self.name, self.folder, f"{position} of {count} images in {split}")
+        return images, labels
+
+
+def load_tfds(name: str, data_dir: str | Path | None = None) -> Dataset:
+    """Load a TFDS image classification set, preparing it first where needed.
+
+    Args:
+        name: its TFDS name.
+        data_dir: folder of prepared TFDS data; without it, TFDS's own.
+
+    Returns:
+        The dataset.
+
+    Raises:
+        UsageError: there is no such set, or it is not one of images of one size with class labels.
+        RunError: its data are missing and cannot be downloaded, or are damaged.
+    """
+    source = TfdsSet(name, data_dir)
+    source.make_ready()
+    return source.read()
+
+
+def host_answers(url: str, timeout: float = PROBE_SECONDS) -> bool:
+    """Whether the host of a URL (or the proxy that stands before it) takes a connection within `timeout` seconds."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme in ("http", "https") and not urllib.request.proxy_bypass(parts.hostname):
+        proxy = urllib.request.getproxies().get(parts.scheme)
+        parts = urllib.parse.urlsplit(proxy) if proxy else parts
+    port = parts.port or {"http": 80, "ftp": 21}.get(parts.scheme, 443)
+    answered = threading.Event()
+
+    def connect() -> None:
+        with contextlib.suppress(OSError), socket.create_connection((parts.hostname, port), timeout):
+            answered.set()
+
+    # Looking a name up has no timeout of its own.
+    probe = threading.Thread(target=connect, daemon=True)
+    probe.start()
+    probe.join(timeout)
+    return answered.is_set()
+
+
+class _FirstDownload:
+    """Stands in for TFDS's download manager and stops at the first thing that is asked of it."""
+
+    class Reached(Exception):
+        def __init__(self, urls: list[str]):
+            super().__init__()
+            self.urls = urls
+
+    def download(self, resources: Any) -> None:
+        raise self.Reached(list(_urls(resources)))
+
+    download_and_extract = download
+
+    def __getattr__(self, name: str) -> None:
+        raise self.Reached([])
+
+
+def _urls(resources: Any) -> Iterator[str]:
+    if isinstance(resources, dict):
+        resources = resources.values()
+    elif isinstance(resources, str) or not isinstance(resources, Iterable):
+        yield getattr(resources, "url", resources)
+        return
+    for resource in resources:
+        yield from _urls(resource)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep TFDS's and TensorFlow's logs, bars and prints to themselves."""
+    import tensorflow_datasets as tfds
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    disabled = logging.root.manager.disable
+    tfds.display_progress_bar(False)
+    logging.disable(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(disabled)
+        tfds.display_progress_bar(True)
+
+
+def _unknown(name: str) -> str:
+    if name.startswith((".", "/", "~")) or name.endswith("/"):
+        return f"the folder {name} does not exist"
+    close = nearest(name, ("digits", *dataset_names())).split("Known:")[0]
+    return (
+        f"dataset {name!r} is unknown: {close}it is digits, a .npz file, a folder of class folders"
+        " or a TFDS image classification set (`simplexlab data list` shows some)"
+    )
+
+
+def _builder_error(name: str, data_dir: Path | None, error: Exception) -> Exception:
+    return UsageError(f"dataset {name!r} cannot be used: {_first_line(error)}")
+
+
+def _damaged(name: str, folder: Path, error: Any) -> RunError:
+    return RunError(
+        f"the prepared data of {name} are damaged ({_first_line(error)}); delete {folder} and prepare it again"
+    )
+
+
+def _first_line(error: Any) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)[:200]
