@@ -14,12 +14,23 @@ app = App(
     version=__version__,
     version_flags=["--version"],
 )
-# name: (where it is, what it does, an example)
+# name: (where it is, what it does, an example; None for a group of commands, an App with examples of its own)
 COMMANDS = {
     "train": ("train:train", "Train an encoder and write a run folder.", "simplexlab train --loss ce --corrupt 0.2"),
+    "geometry": (
+        "geometry:geometry",
+        "Measure representations in a file beside their optimum.",
+        "simplexlab geometry representations.npz",
+    ),
+    "bound": (
+        "bound:bound",
+        "Compute the proven lower bound of a loss.",
+        None,
+    ),
 }
 for _name, (_path, _help, _example) in COMMANDS.items():
-    app.command(f"simplexlab.cli.{_path}", name=_name, help=_help, help_epilogue=f"Example: {_example}\n")
+    _epilogue = {"help_epilogue": f"Example: {_example}\n"} if _example else {}
+    app.command(f"simplexlab.cli.{_path}", name=_name, help=_help, **_epilogue)
 
 
 def main(arguments: list[str] | None = None) -> int:
