@@ -58,12 +58,8 @@ def default_name(run_dir: str | Path, stem: str) -> str:
     Characters of the stem that do not belong in a folder name become "-".
     """
     stem = re.sub(r"[^\w.+=-]+", "-", stem).strip(".-")[: LONGEST_NAME // 4] or "run"
-    try:
-        taken = set(os.listdir(run_dir))
-    except OSError:
-        taken = set()
     name, number = stem, 1
-    while name in taken:
+    while os.path.lexists(Path(run_dir, name)):
         number += 1
         name = f"{stem}-{number}"
     return name

@@ -26,7 +26,7 @@ from simplexlab.runs.folder import (
     parse_line,
     take_lock,
 )
-from simplexlab.runs.read import read_run
+from simplexlab.runs.read import Run, is_fresh, read_as_written
 
 HEARTBEAT_SECONDS = 2.0
 # A status longer than this might not fit the block it already has on a full disk.
@@ -45,11 +45,20 @@ class RunWriter:
         name: Its name.
     """
 
-    def __init__(self, path: Path, lock: int | None, total: int, iteration: int = 0, sequence: int = 0):
+    def __init__(
+        self,
+        path: Path,
+        lock: int | None,
+        total: int,
+        *,
+        iteration: int = 0,
+        sequence: int = 0,
+        made_run_dir: bool = False,
+    ):
         self.path = path
         self.name = path.name
         self._lock = lock
-        self._made_run_dir = False
+        self._made_run_dir = made_run_dir
         self._mutex = threading.RLock()
         self._status = {
             "format": folder.FORMAT,
@@ -102,20 +111,14 @@ class RunWriter:
             except OSError as error:
                 raise RunError(f"cannot make the run folder {path}: {error.strerror}") from error
         try:
-            try:
-                lock = take_lock(path)
-            except LocksUnsupported:
-                lock = None
-            writer = cls(path, lock, total)
-            writer._made_run_dir = made_run_dir
-            writer._replace(folder.CONFIG_FILE, text.encode() + b"\n")
-            with _told(path / folder.METRICS_FILE):
+            with _told(path):
+                lock = _take_lock_patiently(path)
+                writer = cls(path, lock, total, made_run_dir=made_run_dir)
+                writer._replace(folder.CONFIG_FILE, text.encode() + b"\n")
                 (path / folder.METRICS_FILE).touch()
-            writer._write_status(sync=True)
-        except BaseException as error:
-            shutil.rmtree(path, ignore_errors=True)
-            if isinstance(error, OSError):
-                raise RunError(f"cannot write in {path}: {error.strerror}") from error
+                writer._write_status(sync=True)
+        except BaseException:
+            _remove(path, made_run_dir)
             raise
         writer._heartbeat.start()
         return writer
@@ -135,33 +138,28 @@ class RunWriter:
             RunError: the folder cannot be written.
         """
         path = Path(path)
-        run = read_run(path)
-        if run.status.state == "missing" or not run.config:
-            raise UsageError(f"{path} is not a run folder; `simplexlab runs` lists the runs")
+        run = read_as_written(path)
         if run.status.state == "unknown version":
             raise UsageError(f"{path}: {run.status.message}")
+        if not run.config:
+            raise UsageError(f"{path} is not a run folder; `simplexlab runs` lists the runs")
+        with _told(path):
+            try:
+                lock = _take_lock_patiently(path)
+            except Locked:
+                raise _is_being_written(run) from None
         try:
-            lock = _take_lock_patiently(path)
-        except Locked:
-            raise UsageError(
-                f"the run {run.name} is being written by process {run.status.pid} on {run.status.host}; "
-                "stop it first or choose another run"
-            ) from None
-        except LocksUnsupported:
-            lock = None
-            if run.status.state == "running":
-                raise UsageError(
-                    f"the run {run.name} is being written by process {run.status.pid} on {run.status.host}; "
-                    "stop it first, or wait a minute if it was killed"
-                ) from None
-        except OSError as error:
-            raise RunError(f"cannot write in {path}: {error.strerror}") from error
-        try:
-            for leftover in [*path.glob(".*.tmp"), *path.glob(f"{folder.GEOMETRY_FOLDER}/.*.tmp")]:
-                leftover.unlink(missing_ok=True)
-            status = read_run(path).status
-            writer = cls(path, lock, status.total if total is None else total, status.iteration, status.sequence)
-            writer._write_status(sync=True)
+            with _told(path):
+                run = read_as_written(path)
+                # The lock says nothing about another machine.
+                elsewhere = lock is None or run.status.host != socket.gethostname()
+                if elsewhere and run.status.state == "running" and is_fresh(run.status):
+                    raise _is_being_written(run)
+                for leftover in [*path.glob(".*.tmp"), *path.glob(f"{folder.GEOMETRY_FOLDER}/.*.tmp")]:
+                    leftover.unlink(missing_ok=True)
+                total = run.status.total if total is None else total
+                writer = cls(path, lock, total, iteration=run.status.iteration, sequence=run.status.sequence)
+                writer._write_status(sync=True)
         except BaseException:
             if lock is not None:
                 os.close(lock)
@@ -257,7 +255,7 @@ class RunWriter:
             if iteration is not None:
                 self.progress(iteration)
             with _told(self.path / folder.STATUS_FILE):
-                self._write_status(sync=True)
+                self._write_status(sync=state != "running")
 
     @property
     def state(self) -> str:
@@ -299,10 +297,7 @@ class RunWriter:
     def discard(self) -> None:
         """Close, and remove the folder: for input that turns out to be wrong before anything was learned."""
         self.close()
-        shutil.rmtree(self.path, ignore_errors=True)
-        if self._made_run_dir:
-            with contextlib.suppress(OSError):
-                self.path.parent.rmdir()
+        _remove(self.path, self._made_run_dir)
 
     def __enter__(self) -> Self:
         return self
@@ -360,14 +355,33 @@ def _make_run_dir(run_dir: Path) -> bool:
         raise RunError(f"cannot make the folder {run_dir}: {error.strerror}") from error
 
 
-def _take_lock_patiently(path: Path) -> int:
-    """Take the lock, waiting out the instant for which a reader may hold it."""
-    for _ in range(20):
+def _remove(path: Path, made_run_dir: bool) -> None:
+    shutil.rmtree(path, ignore_errors=True)
+    if made_run_dir:
+        with contextlib.suppress(OSError):  # another run may have come to be in it
+            path.parent.rmdir()
+
+
+def _take_lock_patiently(path: Path) -> int | None:
+    """Take the lock, waiting out the instant for which a reader may hold it; None where there are no locks."""
+    attempts = 20
+    while True:
         try:
             return take_lock(path)
+        except LocksUnsupported:
+            return None
         except Locked:
+            attempts -= 1
+            if not attempts:
+                raise
             time.sleep(0.02)
-    return take_lock(path)
+
+
+def _is_being_written(run: Run) -> UsageError:
+    return UsageError(
+        f"the run {run.name} is being written by process {run.status.pid} on {run.status.host}; stop that process "
+        "first (if it was killed on another machine, wait a minute)"
+    )
 
 
 @contextlib.contextmanager
