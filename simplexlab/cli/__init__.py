@@ -17,6 +17,16 @@ app = App(
 # name: (where it is, what it does, an example; None for a group of commands, an App with examples of its own)
 COMMANDS = {
     "train": ("train:train", "Train an encoder and write a run folder.", "simplexlab train --loss ce --corrupt 0.2"),
+    "evaluate": (
+        "evaluate:evaluate",
+        "Recompute the final numbers of a run from its model and the data.",
+        "simplexlab evaluate digits-ce-0.2-s0",
+    ),
+    "doctor": (
+        "doctor:doctor",
+        "Show versions, devices, threads, data, and how to mend what is wrong.",
+        "simplexlab doctor",
+    ),
     "geometry": (
         "geometry:geometry",
         "Measure representations in a file beside their optimum.",

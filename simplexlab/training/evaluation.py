@@ -72,18 +72,15 @@ def evaluate(
     Returns:
         The keys of a metrics line that come from the representations, and the arrays of its geometry file.
     """
-    labels = train.labels
-    statistics = geometry.statistics(train.values, labels, weights)
+    classifier = class_means(train) if weights is None else weights
+    statistics = geometry.statistics(train.values, train.labels, classifier)
     means = statistics.class_means
-    classifier = means if weights is None else weights
-    if weights is None:
-        statistics = geometry.statistics(train.values, labels, means, num_classes=len(means))
     classifiers = {"class_means": means} if weights is None else {"head": weights, "class_means": means}
     record = statistics.to_dict()
     if weights is None:
         record["weight_similarity"] = None
     if probe or objective.policy == "probe":
-        rows, converged = linear_probe(train.values, labels)
+        rows, converged = linear_probe(train.values, train.labels)
         classifiers["probe"] = rows
         record["probe_converged"] = converged
     for name, rows in classifiers.items():
@@ -93,8 +90,23 @@ def evaluate(
     record["train_error"] = record[f"train_error_{policy}"]
     record["test_error"] = record[f"test_error_{policy}"]
     record |= loss_and_bound(train, objective, weights, iteration)
-    record["bound_is_exact"] = record["imbalance"] == 0 and len(means) <= means.shape[1] + 1
+    record["bound_is_exact"] = _bound_is_exact(record, objective)
     return Evaluation(record, _geometry_arrays(train, statistics, weights), classifier)
+
+
+def _bound_is_exact(record: dict[str, Any], objective: Objective) -> bool:
+    """Whether the theorem's assumptions hold: balanced labels, K ≤ h + 1, and for SC points on one sphere."""
+    norms = record["norms"]
+    on_sphere = objective.loss != "sc" or norms["maximum"] <= norms["minimum"] * (1 + 1e-2)
+    return record["imbalance"] == 0 and record["num_classes"] <= record["dimension"] + 1 and on_sphere
+
+
+def class_means(points: Representations) -> np.ndarray:
+    """Uncentred mean of each class in float64, shape (K, h)."""
+    means = np.zeros((int(points.labels.max()) + 1, points.values.shape[1]))
+    for label in range(len(means)):
+        means[label] = points.values[points.labels == label].mean(axis=0, dtype=np.float64)
+    return means
 
 
 def loss_and_bound(
@@ -124,7 +136,7 @@ def loss_and_bound(
             theory.ce_bound_frobenius(num_classes, radius, norm, features=features)
             for features in ("free", "nonnegative")
         )
-        loss, error = cross_entropy(train, weights), None
+        loss, error = theory.ce_loss(train.values, train.labels, weights), None
         excess = loss - bound
     record = {"loss": loss, "bound": bound, "excess": excess, "excess_standard_error": error}
     if objective.nonnegative:
@@ -132,18 +144,6 @@ def loss_and_bound(
         record["gap_architecture"] = frame - bound
         record["gap_optimisation"] = loss - frame
     return record
-
-
-def cross_entropy(points: Representations, weights: np.ndarray, block: int = 8192) -> float:
-    """Mean cross-entropy of softmax(⟨z, w⟩) in float64, over blocks of points."""
-    rows = np.asarray(weights, np.float64)
-    total = 0.0
-    for start in range(0, len(points.labels), block):
-        logits = points.values[start : start + block].astype(np.float64) @ rows.T
-        own = logits[np.arange(len(logits)), points.labels[start : start + block]]
-        # log Σ exp(l_k − l_y): exact also where the loss is far below the rounding of the logits.
-        total += np.logaddexp.reduce(logits - own[:, None], axis=1).sum()
-    return float(total / len(points.labels))
 
 
 def error_rate(points: Representations, classifier: np.ndarray) -> float:

@@ -20,7 +20,7 @@ class EventFiles(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         """Write the evaluation's numbers at its iteration."""
         logs = dict(logs or {})
-        step = logs.pop("iteration")
+        step = int(logs.pop("iteration"))  # Keras turns every log into a float
         for key, value in logs.items():
             if value is None:
                 continue

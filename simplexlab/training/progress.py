@@ -55,7 +55,7 @@ class PlainLines(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Print the evaluation."""
-        line = f"iteration {logs['iteration']}/{self.total}  {numbers(logs)}  {logs['seconds']:.1f} s"
+        line = f"iteration {logs['iteration']:.0f}/{self.total}  {numbers(logs)}  {logs['seconds']:.1f} s"
         print(line, file=sys.stderr, flush=True)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from simplexlab.config import Experiment
 from simplexlab.data import Dataset, corrupt_labels, load
 from simplexlab.errors import RunError, UsageError
-from simplexlab.runs import RunWriter, default_name
+from simplexlab.runs import RunWriter
 from simplexlab.training import runtime
 from simplexlab.training.evaluation import Objective, Representations, TimeToFit, evaluate
 
@@ -54,8 +54,9 @@ def train(experiment: Experiment, callbacks: Sequence["keras.callbacks.Callback"
     )
     _check_classes(labels, dataset.num_classes)
     config = describe(experiment, dataset, labels)
-    name = experiment.name or default_name(experiment.run_dir, run_stem(experiment))
-    with RunWriter.create(experiment.run_dir, name, config, total=experiment.iterations) as writer:
+    name = experiment.name or run_stem(experiment)
+    numbered = experiment.name is None
+    with RunWriter.create(experiment.run_dir, name, config, total=experiment.iterations, numbered=numbered) as writer:
         try:
             writer.save_labels(labels, flipped)
             return _Run(experiment, dataset, labels, writer, callbacks).execute()
@@ -63,12 +64,7 @@ def train(experiment: Experiment, callbacks: Sequence["keras.callbacks.Callback"
             writer.discard()
             raise
         except OSError as error:
-            message = f"{writer.path}: {error.strerror or error}"
-            writer.set_status("failed", message=message)
-            raise RunError(message) from error
-        except BaseException as error:
-            writer.set_status("failed", message=f"{type(error).__name__}: {error}")
-            raise
+            raise RunError(f"cannot write in {writer.path}: {error.strerror or error}") from error
 
 
 def run_stem(experiment: Experiment) -> str:
@@ -181,7 +177,7 @@ class _Run:
                 if not math.isfinite(loss):
                     self._log_divergence(done)
                     return "diverged", done
-                self.writer.set_status("running", iteration=done)
+                self.writer.progress(done)
                 self.callbacks.on_train_batch_end(done, {"loss": loss})
                 if interrupted() and done < stop:
                     return "stopped", done
@@ -227,7 +223,7 @@ class _Run:
         self.writer.log_metrics({"iteration": iteration, "seconds": seconds, "loss": math.nan, "diverged": True})
 
     def _logs(self) -> dict[str, float]:
-        numbers = {key: value for key, value in self.record.items() if isinstance(value, int | float)}
+        numbers = {key: value for key, value in self.record.items() if type(value) in (int, float)}
         return {**numbers, "time_to_fit": self.time_to_fit.iteration}
 
     def _result(self, state: str, iteration: int) -> dict[str, Any]:

@@ -1,0 +1,36 @@
+"""`simplexlab evaluate`: the final numbers of a run, recomputed."""
+
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from simplexlab.cli.common import Json, print_json
+
+
+def evaluate(
+    run: Annotated[str, Parameter(help="Name of a run, or the path of its folder.")],
+    *,
+    run_dir: Annotated[str, Parameter(help="Folder that holds the runs.")] = "runs",
+    json: Json = False,
+) -> int:
+    """Recompute the final numbers of a run from its model.keras and the data, and compare with result.json."""
+    from simplexlab.runs import find_run
+    from simplexlab.training.reevaluation import reevaluate
+
+    record = reevaluate(find_run(run, run_dir))
+    differences = record["differences"]
+    if json:
+        print_json(record)
+    else:
+        from simplexlab.cli.tables import console, statistics_table
+
+        out = console()
+        out.print(f"{record['run']}: train error {record['train_error']:.2%}, test error {record['test_error']:.2%}")
+        out.print(f"loss {record['final_loss']:.6g}, bound {record['bound']:.6g}, excess {record['excess']:.4g}\n")
+        out.print(statistics_table(record))
+        if not differences:
+            out.print("\nEvery number agrees with result.json.")
+    for key, (old, new) in differences.items():
+        print(f"simplexlab: {key} is {old} in result.json and {new} here", file=sys.stderr)
+    return 1 if differences else 0

@@ -1,0 +1,120 @@
+"""Tables that several commands print: the statistics of a configuration, each beside its optimum."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+POLICIES = {"head": "own head", "class-means": "class means", "probe": "linear probe"}
+STATISTICS = {
+    "class_mean_similarity": "γ between class means",
+    "weight_similarity": "γ between weights",
+    "within_class_similarity": "γ within classes",
+    "nc1": "NC1 within-class scatter",
+    "nc2": "NC2 class means − simplex",
+    "nc3": "NC3 classifier − class means",
+    "nc4": "NC4 classifier ≠ nearest mean",
+    "alignment": "alignment",
+    "uniformity": "uniformity",
+}
+
+
+def console() -> Console:
+    """The console for results: stdout, 80 columns wide where it is not a terminal."""
+    printer = Console(highlight=False)
+    return printer if printer.is_terminal else Console(highlight=False, width=max(80, printer.width))
+
+
+def statistics_table(record: dict[str, Any], title: str | None = None) -> Table:
+    """The statistics of one evaluation beside their values at the simplex and, for a ReLU encoder, at its own optimum.
+
+    Args:
+        record: a metrics line, or `Statistics.to_dict()`.
+        title: title of the table.
+    """
+    from simplexlab import geometry
+
+    relu = record.get("frame_bound") is not None
+    simplex, frame = (geometry.optimum(record["num_classes"], features) for features in ("free", "nonnegative"))
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    table.add_column("statistic")
+    table.add_column("this run", justify="right")
+    table.add_column("5–95 %", justify="right")
+    table.add_column("simplex", justify="right")
+    if relu:
+        table.add_column("ReLU optimum", justify="right")
+    for key, label in STATISTICS.items():
+        value = record.get(key)
+        if value is None:
+            continue
+        spread = ""
+        if isinstance(value, dict):
+            spread = f"{value['q05']:.4f}–{value['q95']:.4f}"
+            value = value["mean"]
+        row = [label, f"{value:.4f}", spread, f"{simplex[key]:.4f}"]
+        table.add_row(*row, f"{frame[key]:.4f}") if relu else table.add_row(*row)
+    return table
+
+
+def print_result(result: dict[str, Any], folder: Path) -> None:
+    """Print the summary of a run: errors, time to fit, loss against its bound, statistics, where its folder is."""
+    out = console()
+    head = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in summary_rows(result):
+        head.add_row(name, value)
+    out.print(head)
+    if "class_mean_similarity" in result:
+        out.print()
+        out.print(statistics_table(result))
+    out.print(f"\nRun folder: {folder}", soft_wrap=True)
+
+
+def summary_rows(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The lines above the statistics: state, errors by each classifier, time to fit, loss against its bound."""
+    yield (
+        "run",
+        f"{result['run']} ({result['state']} after {result['iterations']} iterations, {result['seconds']:.1f} s)",
+    )
+    for policy, label in POLICIES.items():
+        key = policy.replace("-", "_")
+        if result.get(f"train_error_{key}") is not None:
+            test = result.get(f"test_error_{key}")
+            tail = "" if test is None else f", test {test:.2%}"
+            yield f"error by {label}", f"train {result[f'train_error_{key}']:.2%}{tail}"
+    yield "time to fit", time_to_fit(result)
+    if result.get("final_loss") is not None:
+        yield "loss", f"{result['final_loss']:.6g}"
+        yield "bound (simplex)", f"{result['bound']:.6g}" + bound_note(result)
+        error = result.get("excess_standard_error")
+        yield "excess over it", f"{result['excess']:.4g}" + ("" if error is None else f" ± {error:.2g}")
+    if result.get("frame_bound") is not None:
+        yield "of which the ReLU", f"{result['gap_architecture']:.4g} (simplex → orthogonal frame)"
+        yield "of which training", f"{result['gap_optimisation']:.4g} (orthogonal frame → here)"
+
+
+def time_to_fit(result: dict[str, Any]) -> str:
+    """When the given labels were fitted, and by which classifier that is judged."""
+    judged = f"by {POLICIES[result['fit_policy']]}"
+    if result["tolerance"]:
+        judged += f", train error ≤ {result['tolerance']:.2%}"
+    if result["time_to_fit"] is None:
+        return f"not within {result['iterations']} iterations, {judged}"
+    lower = result["fit_lower"]
+    between = "" if lower is None else f" (after {lower}, by {result['time_to_fit']})"
+    return f"{result['time_to_fit']} iterations{between}, {judged}"
+
+
+def bound_note(result: dict[str, Any]) -> str:
+    """Whether the bound holds exactly, and if not why."""
+    if result.get("bound_is_exact"):
+        return ""
+    reasons = []
+    if result["imbalance"] > 0:
+        reasons.append(f"largest class {result['imbalance']:.0%} above the smallest")
+    if result["num_classes"] > result["dimension"] + 1:
+        reasons.append("K > h + 1, not tight")
+    if not reasons:
+        reasons.append("representations of unequal norm")
+    return f" approximate: {', '.join(reasons)}"
