@@ -200,7 +200,7 @@ def statistics(
             raise ValueError(f"the weights must have shape ({num_classes}, {dimension}), got {weights.shape}")
         weights = weights / _scale("weights", weights)
 
-    order = np.argsort(labels, kind="stable")
+    order = np.argsort(labels, kind="stable")  # a block then holds few classes
     labels = labels[order]
 
     def blocks() -> Iterator[tuple[slice, np.ndarray]]:
@@ -208,43 +208,46 @@ def statistics(
             part = slice(start, min(start + block, num_points))
             yield part, np.divide(representations[order[part]], scale, dtype=np.float64)
 
-    # First pass: norms and class sums, of the representations and of their directions.
+    # First pass: norms, and class sums of the representations and of their directions.
     norms = np.empty(num_points)
     sums, unit_sums = np.zeros((2, num_classes, dimension))
     for part, points in blocks():
-        present, first = np.unique(labels[part], return_index=True)
         norms[part] = np.sqrt(np.einsum("nh,nh->n", points, points))
-        sums[present] += np.add.reduceat(points, first)
-        points /= np.where(norms[part] > 0, norms[part], 1.0)[:, None]
-        unit_sums[present] += np.add.reduceat(points, first)
+        present, position = np.unique(labels[part], return_inverse=True)
+        members = np.eye(len(present))[:, position]
+        sums[present] += members @ points
+        unit_sums[present] += (members / np.where(norms[part] > 0, norms[part], 1.0)) @ points
 
     class_means = sums / counts[:, None]
     directions = unit_vectors(class_means)
     centre = class_means.mean(axis=0)
     centred_means = class_means - centre
-    collapse_map = _collapse_map(centred_means)
-    half_squares = 0.5 * np.sum(centred_means**2, axis=1)
-    offsets = weights @ centre if weights is not None else None
+    span, spreads = _span(centred_means)
+    rank = len(spreads)
+    mean_coordinates = centred_means @ span
+    half_squares = 0.5 * np.sum(mean_coordinates**2, axis=1)
+    # One product gives the coordinates in the span of the centred class means and the scores of the classifier.
+    projection = span if weights is None else np.hstack([span, weights.T])
 
     # Second pass: what needs the class means.
     within = np.empty(num_points)
     scatter, disagreements = 0.0, 0
     for part, points in blocks():
-        chord = points / np.where(norms[part] > 0, norms[part], 1.0)[:, None]
-        chord -= directions[labels[part]]
-        square = np.minimum(np.einsum("nh,nh->n", chord, chord), 4.0)
-        within[part] = 1 - 2 * np.arctan2(np.sqrt(square), np.sqrt(4 - square)) / np.pi
-        points -= centre
+        products = points @ projection
+        coordinates = products[:, :rank] - centre @ span
         if weights is not None:
-            chosen = np.argmax(points @ weights.T + offsets, axis=1)
-            nearest = np.argmax(points @ centred_means.T - half_squares, axis=1)
-            disagreements += np.count_nonzero(chosen != nearest)
-        points -= centred_means[labels[part]]
-        scatter += np.sum((points @ collapse_map) ** 2)
-    no_direction = (norms == 0) | ~directions.any(axis=1)[labels]
-    within[no_direction] = ORTHOGONAL_SIMILARITY
+            nearest = np.argmax(coordinates @ mean_coordinates.T - half_squares, axis=1)
+            disagreements += np.count_nonzero(np.argmax(products[:, rank:], axis=1) != nearest)
+        coordinates -= mean_coordinates[labels[part]]
+        coordinates /= spreads
+        scatter += np.vdot(coordinates, coordinates)
+        points -= norms[part, None] * directions[labels[part]]  # the chord of the angle, times the norm
+        within[part] = np.einsum("nh,nh->n", points, points)
+    directed = (norms > 0) & directions.any(axis=1)[labels]
+    square_chords = np.minimum(np.divide(within, norms**2, where=directed, out=np.full(num_points, 2.0)), 4.0)
+    within = 1 - 2 * np.arctan2(np.sqrt(square_chords), np.sqrt(4 - square_chords)) / np.pi
 
-    uniformity, uniformity_points = _uniformity(representations, order, labels, counts, norms * scale)
+    uniformity, uniformity_points = _uniformity(representations, order, labels, counts)
     pairs = np.sum(counts * (counts - 1.0))
     unit_squares = np.bincount(labels, norms > 0, num_classes)
     spread = 2 * np.sum(counts * unit_squares) - 2 * np.sum(unit_sums**2)
@@ -259,7 +262,7 @@ def statistics(
         class_mean_similarity=Distribution.of(pairwise_similarity(class_means)),
         weight_similarity=None if weights is None else Distribution.of(pairwise_similarity(weights)),
         within_class_similarity=Distribution.of(within),
-        nc1=float(scatter / num_points) if collapse_map.size else None,
+        nc1=float(scatter / num_points) if rank else None,
         nc2=float(np.linalg.norm(_unit_norm(means_product) - simplex_product)),
         nc3=None if weights is None else float(np.linalg.norm(_unit_norm(weights) - _unit_norm(centred_means))),
         nc4=None if weights is None else disagreements / num_points,
@@ -293,18 +296,19 @@ def _scale(name: str, array: np.ndarray) -> float:
     return float(np.ldexp(1.0, int(np.frexp(largest)[1]) - 1)) if largest else 1.0
 
 
-def _collapse_map(centred_means: np.ndarray) -> np.ndarray:
-    """A with AAᵀ = Σ_B⁺/K, shape (h, rank): tr(Σ_W Σ_B⁺)/K is the mean of ‖(z_n − μ_{y_n})A‖²."""
-    num_classes = len(centred_means)
+def _span(centred_means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Orthonormal columns that span the centred class means M, shape (h, rank), and their singular values (rank,).
+
+    Σ_B = VS²Vᵀ/K, so that tr(Σ_W Σ_B⁺)/K is the mean of ‖(z_n − μ_{y_n})VS⁻¹‖².
+    """
     _, singular_values, right = np.linalg.svd(centred_means, full_matrices=False)
     tolerance = singular_values[0] * max(centred_means.shape) * np.finfo(np.float64).eps
-    rank = min(np.count_nonzero(singular_values > tolerance), num_classes - 1)
-    # Σ_B = VS²Vᵀ/K, so Σ_B⁺/K = VS⁻²Vᵀ.
-    return right[:rank].T / singular_values[:rank]
+    rank = min(np.count_nonzero(singular_values > tolerance), len(centred_means) - 1)
+    return right[:rank].T, singular_values[:rank]
 
 
 def _uniformity(
-    representations: np.ndarray, order: np.ndarray, labels: np.ndarray, counts: np.ndarray, norms: np.ndarray
+    representations: np.ndarray, order: np.ndarray, labels: np.ndarray, counts: np.ndarray
 ) -> tuple[float, int]:
     num_points = len(labels)
     sample = np.arange(num_points)
@@ -313,24 +317,26 @@ def _uniformity(
         first = np.linspace(0, num_points - 2, UNIFORMITY_POINTS // 2).astype(np.int64)
         sample = np.unique(np.concatenate([first, first + 1]))
     units = unit_vectors(representations[order[sample]])
-    squares = (norms[sample] > 0).astype(np.float64)
-    sample_labels = labels[sample]
-    same_sum = other_sum = 0.0
-    for start in range(0, len(sample), 512):
-        rows = slice(start, start + 512)
-        potential = np.exp(4 * (units[rows] @ units[start:].T) - 2 * squares[rows, None] - 2 * squares[None, start:])
-        later = np.triu(np.ones(potential.shape, dtype=bool), 1)
-        same = sample_labels[rows, None] == sample_labels[None, start:]
-        same_sum += np.sum(potential, where=same & later)
-        other_sum += np.sum(potential, where=~same & later)
-    sample_counts = np.bincount(sample_labels).astype(np.float64)
-    same_pairs = np.sum(sample_counts * (sample_counts - 1)) / 2
-    other_pairs = (len(sample) ** 2 - np.sum(sample_counts**2)) / 2
-    same_mean = same_sum / same_pairs if same_pairs else 1.0
-    same_share = np.sum(counts * (counts - 1.0)) / num_points**2
-    other_share = 1 - np.sum(counts**2.0) / num_points**2
-    expectation = 1 / num_points + same_share * same_mean + other_share * other_sum / other_pairs
-    return float(np.log(expectation)), len(sample)
+    sizes = np.bincount(labels[sample], minlength=len(counts))
+    total = 0.0
+    for start in range(0, len(units), 256):
+        rows, later = units[start : start + 256], units[start + 256 :]
+        total += _potential(rows, rows) + 2 * (_potential(rows, later) if len(later) else 0.0)
+    same = sum(_potential(points, points) for points in np.split(units, np.cumsum(sizes)[:-1]) if len(points))
+    same_pairs, other_pairs = np.sum(sizes * (sizes - 1.0)), len(units) ** 2 - np.sum(sizes**2.0)
+    # Every point is at distance 0 from itself; pairs within and between classes enter by their shares in the data.
+    same_mean = (same - len(units)) / same_pairs if same_pairs else 1.0
+    same_share, other_share = np.sum(counts * (counts - 1.0)), num_points**2 - np.sum(counts**2.0)
+    expectation = (num_points + same_share * same_mean + other_share * (total - same) / other_pairs) / num_points**2
+    return float(np.log(expectation)), len(units)
+
+
+def _potential(x: np.ndarray, y: np.ndarray) -> float:
+    """Σ exp(−2‖x_i − y_j‖²) over all pairs of rows."""
+    exponents = x @ (4 * y.T)
+    exponents -= 2 * np.sum(x**2, axis=1)[:, None]
+    exponents -= 2 * np.sum(y**2, axis=1)
+    return float(np.sum(np.exp(exponents, out=exponents)))
 
 
 def _unit_norm(array: np.ndarray) -> np.ndarray:
