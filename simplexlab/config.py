@@ -155,7 +155,10 @@ class Experiment:
         if self.balanced and self.corruption != "flip":
             raise UsageError("--balanced goes with --corruption flip: uniform resampling does not keep class counts")
         kind, devices = parse_devices(self.devices)
-        check_batch(self.batch_size, devices if kind == "cpu" else len(devices) if kind == "gpu" else 1)
+        replicas = devices if kind == "cpu" else len(devices) if kind == "gpu" else 1
+        check_batch(self.batch_size, replicas)
+        if self.jit and replicas > 1:
+            raise UsageError("--jit works on one device: TensorFlow cannot compile the collectives between replicas")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as a dict for `config.json`."""

@@ -7,6 +7,7 @@ from cyclopts import Parameter
 
 from simplexlab.cli.common import Json, print_json
 from simplexlab.cli.options import as_experiment, experiment_options
+from simplexlab.errors import RunError
 
 ExperimentOptions = experiment_options()
 
@@ -32,4 +33,6 @@ def train(
         from simplexlab.cli.tables import print_result
 
         print_result(result, folder)
-    return {"finished": 0, "stopped": 130, "diverged": 1}[result["state"]]
+    if result["state"] == "diverged":
+        raise RunError(f"{folder}: the loss became non-finite; lower --learning-rate (now {experiment.learning_rate})")
+    return 130 if result["state"] == "stopped" else 0

@@ -1,0 +1,186 @@
+"""`simplexlab train` and `evaluate` as a user types them, on a tiny data set."""
+
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+
+TINY = {"--encoder": "mlp", "--width": 4, "--batch-size": 12, "--iterations": 40, "--evaluate-every": 20}
+METRICS = {"iteration", "seconds", "learning_rate", "loss", "bound", "excess", "train_error", "test_error"} | {
+    "class_mean_similarity",
+    "weight_similarity",
+    "within_class_similarity",
+    *("nc1", "nc2", "nc3", "nc4"),
+}
+RESULT = {"run", "loss", "dataset", "corrupt", "seed", "iterations", "train_error", "test_error", "time_to_fit"} | {
+    "fit_lower",
+    "final_loss",
+    "bound",
+    "excess",
+    "seconds",
+}
+
+
+@pytest.fixture
+def train(simplexlab, tiny_npz, tmp_path):
+    def call(*words):
+        options = {"--dataset": tiny_npz, "--run-dir": tmp_path / "runs", **TINY}
+        given = [word for pair in options.items() if pair[0] not in words for word in pair]
+        return simplexlab("train", *given, *words)
+
+    return call
+
+
+@pytest.mark.parametrize("loss", ["ce", "ce-fix", "sc"])
+def test_a_run_leaves_everything_in_its_folder(train, simplexlab, tmp_path, loss):
+    code, out, _ = train("--loss", loss, "--corrupt", 0.2, "--name", "run", "--json")
+    assert code == 0
+    result = json.loads(out)
+    folder = tmp_path / "runs" / "run"
+    assert json.loads((folder / "result.json").read_text()) == result
+    assert set(result) >= RESULT
+    assert result["run"] == "run"
+    assert result["loss"] == loss
+    lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [line["iteration"] for line in lines] == [0, 20, 40]
+    assert all(set(line) >= METRICS for line in lines)
+    assert lines[-1]["loss"] == result["final_loss"]
+    assert lines[-1]["excess"] == pytest.approx(lines[-1]["loss"] - lines[-1]["bound"], rel=1e-6, abs=1e-9)
+    labels = np.load(folder / "labels.npz")
+    assert len(labels["flipped"]) == 12
+    assert json.loads((folder / "status.json").read_text())["state"] == "finished"
+    assert json.loads((folder / "config.json").read_text())["experiment"]["loss"] == loss
+    assert sorted(path.name for path in (folder / "geometry").iterdir()) == [
+        "00000000.npz",
+        "00000020.npz",
+        "00000040.npz",
+    ]
+    assert {path.name for path in (folder / "tb").iterdir()} == {"train", "validation"}
+
+    code, out, err = simplexlab("evaluate", "run", "--run-dir", tmp_path / "runs", "--json")
+    assert (code, err) == (0, "")
+    again = json.loads(out)
+    assert again["differences"] == {}
+    assert again["train_error"] == result["train_error"]
+    assert again["excess"] == pytest.approx(result["excess"], rel=1e-3)
+
+
+def test_the_kept_model_takes_raw_images_and_gives_logits(train, tiny_npz, tmp_path):
+    _, out, _ = train("--loss", "sc", "--name", "run", "--json")
+    model = keras.models.load_model(tmp_path / "runs" / "run" / "model.keras")
+    images, labels = (np.load(tiny_npz)[key] for key in ("x_test", "y_test"))
+    predicted = model.predict(images[..., None], verbose=0).argmax(axis=1)
+    assert np.mean(predicted != labels) == pytest.approx(json.loads(out)["test_error_class_means"])
+
+
+def test_every_loss_sees_the_same_corrupted_labels(train, tmp_path):
+    for loss in ("ce", "sc"):
+        train("--loss", loss, "--corrupt", 0.3, "--seed", 5, "--name", loss, "--iterations", 1)
+    first, second = (np.load(tmp_path / "runs" / loss / "labels.npz") for loss in ("ce", "sc"))
+    np.testing.assert_array_equal(first["labels"], second["labels"])
+    np.testing.assert_array_equal(first["flipped"], second["flipped"])
+
+
+def test_until_fit_stops_at_the_fit_and_names_its_interval(train):
+    words = ("--loss", "sc", "--until-fit", "--iterations", 400, "--evaluate-every", 5, "--json")
+    code, out, _ = train(*words)
+    result = json.loads(out)
+    assert code == 0
+    assert result["train_error"] == 0
+    assert result["time_to_fit"] == result["iterations"] < 400
+    assert result["fit_lower"] == result["time_to_fit"] - 5
+    assert result["fit_policy"] == "class-means"
+    assert result["train_error_probe"] is not None
+
+
+def test_labels_that_are_never_fitted(train):
+    code, out, _ = train("--loss", "ce", "--corrupt", 0.5, "--iterations", 2)
+    assert code == 0
+    assert "not within 2 iterations" in out
+
+
+def test_the_table_and_the_lines_a_person_sees(train):
+    code, out, err = train("--loss", "ce", "--corrupt", 0.2)
+    assert code == 0
+    for words in ("error by own head", "time to fit", "bound (simplex)", "approximate", "γ between class means", "NC4"):
+        assert words in out
+    assert "iteration 20/40" in err
+    assert max(map(len, out.splitlines()[:-1])) <= 80
+    assert "I0000" not in err
+
+
+def test_a_diverging_loss_ends_the_run_and_keeps_the_last_numbers(train, tmp_path):
+    code, out, err = train("--loss", "ce", "--learning-rate", 1e30, "--name", "wild", "--json")
+    folder = tmp_path / "runs" / "wild"
+    status = json.loads((folder / "status.json").read_text())
+    assert (code, status["state"]) == (1, "diverged")
+    assert "non-finite" in status["message"]
+    assert "non-finite" in err
+    result = json.loads(out)
+    assert result["state"] == "diverged"
+    assert result["evaluated_at"] == 0
+    assert math.isfinite(result["final_loss"])
+    last = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["loss"] is None
+    assert last["diverged"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--corrupt", "1.5"), "--corrupt 1.5 must be between 0 and 1"),
+        (("--corrupt", "-0.1"), "must be between 0 and 1"),
+        (("--corrupt", "nan"), "not a finite number"),
+        (("--loss", "triplet"), 'Choose from: "ce", "ce-fix", "sc"'),
+        (("--encoder", "resnet81"), "Did you mean"),
+        (("--dataset", "cifar11"), "cifar10"),
+        (("--dataset", "nowhere.npz"), "nowhere.npz"),
+        (("--loss", "ce-fix", "--dimension", "1"), "dimension of at least 2"),
+        (("--batch-size", "2"), "at least 3"),
+        (("--batch-size", "9", "--devices", "cpu:2"), "does not divide among 2 replicas"),
+        (("--temperature", "0"), "greater than 0"),
+        (("--devices", "gpu:0"), "GPU"),
+        (("--name", "../elsewhere"), "name"),
+        (("--iterations", "2.5"), "not a whole number"),
+        (("--width", "0"), "at least 1"),
+        (("--jit", "--devices", "cpu:2", "--batch-size", "12"), "--jit"),
+        (("extra",), "unexpected extra"),
+        (("--los", "ce"), "--loss"),
+    ],
+)
+def test_bad_input_is_told_in_one_line_and_leaves_no_folder(train, tmp_path, words, told):
+    code, out, err = train(*words)
+    assert code == 2
+    assert out == ""
+    assert told in err
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+
+
+def test_a_taken_name_is_refused_and_the_run_kept(train, tmp_path):
+    train("--name", "run", "--iterations", 1)
+    before = (tmp_path / "runs" / "run" / "result.json").read_bytes()
+    code, _, err = train("--name", "run")
+    assert code == 2
+    assert "run-2" in err
+    assert (tmp_path / "runs" / "run" / "result.json").read_bytes() == before
+
+
+def test_evaluate_tells_a_changed_model(train, simplexlab, tmp_path):
+    train("--name", "run", "--loss", "ce")
+    path = tmp_path / "runs" / "run" / "model.keras"
+    model = keras.models.load_model(path)
+    model.layers[-1].set_weights([2 * model.layers[-1].get_weights()[0]])
+    model.save(path)
+    code, _, err = simplexlab("evaluate", "run", "--run-dir", tmp_path / "runs")
+    assert code == 1
+    assert "final_loss is" in err
+
+
+def test_help_lists_the_options_with_their_defaults_by_dataset(simplexlab, capsys):
+    code, out, _ = simplexlab("train", "--help")
+    assert code == 0
+    assert "paper 100000" in out
+    assert "Example: simplexlab train" in out

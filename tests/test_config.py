@@ -1,0 +1,148 @@
+"""The experiment: defaults by dataset, checks, and the round trips through JSON and the command line."""
+
+import dataclasses
+import shlex
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simplexlab.cli.options import as_experiment, experiment_options
+from simplexlab.config import ENCODERS, RECIPES, Experiment, field_choices, parse_devices
+from simplexlab.errors import UsageError
+
+
+def test_digits_and_cifar_have_their_own_defaults():
+    digits, cifar = Experiment().resolve(), Experiment(dataset="cifar100").resolve()
+    assert (digits.encoder, digits.augment) == ("resnet-small", False)
+    paper = {"encoder": "resnet18", "width": 64, "iterations": 100_000, "batch_size": 256, "augment": True}
+    assert {name: getattr(cifar, name) for name in paper} == paper
+    settled = (cifar.learning_rate, cifar.momentum, cifar.weight_decay, cifar.temperature, cifar.schedule)
+    assert settled == (0.1, 0.9, 1e-4, 0.1, "polynomial")
+    assert cifar.evaluate_every == 500
+
+
+@pytest.mark.parametrize(
+    ("dataset", "recipe"),
+    [
+        ("digits", "digits"),
+        ("mnist", "small"),
+        ("fashion_mnist:3.0.1", "small"),
+        ("cifar10", "paper"),
+        ("svhn_cropped", "paper"),
+        ("photos.npz", "small"),
+        ("./photos", "small"),
+    ],
+)
+def test_recipe_of_a_dataset(dataset, recipe):
+    assert Experiment(dataset=dataset).recipe == recipe
+
+
+def test_a_given_value_wins_over_the_recipe():
+    assert Experiment(iterations=7, augment=True).resolve().iterations == 7
+    assert Experiment(augment=True).resolve().augment is True
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"corrupt": 1.5}, "--corrupt 1.5 must be between 0 and 1"),
+        ({"corrupt": -0.1}, "--corrupt -0.1 must be between 0 and 1"),
+        ({"corrupt": float("nan")}, "--corrupt nan is not a finite number"),
+        ({"temperature": 0.0}, "--temperature 0.0 must be greater than 0"),
+        ({"batch_size": 0}, "--batch-size 0 must be at least 3"),
+        ({"batch_size": 2}, "need three points"),
+        ({"momentum": 1.0}, "--momentum 1.0 must be less than 1"),
+        ({"learning_rate": float("inf")}, "--learning-rate inf is not a finite number"),
+        ({"encoder": "resnet81"}, "did you mean resnet18"),
+        ({"batch_size": 10, "devices": "cpu:4"}, "does not divide among 4 replicas; take 8 or 12"),
+        ({"batch_size": 9, "devices": "gpu:0,gpu:1"}, "does not divide among 2 replicas; take 8 or 10"),
+        ({"devices": "tpu"}, "takes auto, cpu, cpu:N"),
+        ({"devices": "gpu:0,gpu:0"}, "names a GPU twice"),
+        ({"loss": "sc", "fit_policy": "head"}, "sc trains no head"),
+        ({"balanced": True, "corruption": "uniform"}, "--balanced goes with --corruption flip"),
+    ],
+)
+def test_bad_values_are_told_in_one_line(wrong, told):
+    with pytest.raises(UsageError) as error:
+        Experiment(**wrong).resolve()
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("auto", ("auto", None)),
+        ("all", ("all", None)),
+        ("cpu", ("cpu", 1)),
+        ("cpu:4", ("cpu", 4)),
+        ("gpu:1", ("gpu", [1])),
+        ("gpu:0,gpu:2", ("gpu", [0, 2])),
+    ],
+)
+def test_devices(text, meaning):
+    assert parse_devices(text) == meaning
+
+
+@pytest.mark.parametrize("text", ["", "cpu:0", "cpu:x", "gpu", "gpu:", "gpu:0;gpu:1", "cpu:0,gpu:0", "cpu:1.5"])
+def test_devices_that_are_not(text):
+    with pytest.raises(UsageError):
+        parse_devices(text)
+
+
+def test_every_option_is_explained():
+    for field in dataclasses.fields(Experiment):
+        assert field.metadata["help"].endswith("."), field.name
+
+
+experiments = st.builds(
+    Experiment,
+    loss=st.sampled_from(["ce", "ce-fix", "sc"]),
+    corrupt=st.floats(0, 1),
+    dataset=st.sampled_from(["digits", "cifar10", "my images.npz"]),
+    encoder=st.none() | st.sampled_from(ENCODERS),
+    width=st.none() | st.integers(1, 4096),
+    iterations=st.none() | st.integers(1, 10**6),
+    temperature=st.floats(1e-3, 1e3),
+    augment=st.none() | st.booleans(),
+    until_fit=st.booleans(),
+    name=st.none() | st.sampled_from(["a", "two words"]),
+)
+
+
+@settings(deadline=None)
+@given(experiments)
+def test_round_trip_through_json(experiment):
+    assert Experiment.from_dict(experiment.to_dict() | {"unknown": 1}) == experiment
+
+
+@settings(deadline=None, max_examples=50)
+@given(experiments)
+def test_the_command_line_repeats_the_experiment(experiment):
+    from cyclopts import App
+
+    app = App()
+    options = experiment_options()
+    app.default(_returning(options))
+    resolved = experiment.resolve()
+    words = shlex.split(resolved.command_line())
+    parsed = app(words[2:], exit_on_error=False, print_error=False, result_action="return_value")
+    assert as_experiment(parsed).resolve() == resolved
+
+
+def _returning(options):
+    from typing import Annotated
+
+    from cyclopts import Parameter
+
+    def command(chosen: Annotated[options, Parameter(name="*")] = options()):  # noqa: B008
+        return chosen
+
+    return command
+
+
+def test_choices_match_the_recipes():
+    encoder = next(field for field in dataclasses.fields(Experiment) if field.name == "encoder")
+    assert field_choices(encoder) == ENCODERS
+    assert {recipe["encoder"] for recipe in RECIPES.values()} <= set(ENCODERS)

@@ -1,0 +1,145 @@
+"""SupervisedContrastive against its definition, and as a Keras loss."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simplexlab.losses import SupervisedContrastive
+
+
+def definition(representations, labels, temperature):
+    """Definition 2 term by term, one value per anchor."""
+    size = len(labels)
+    values = np.zeros(size)
+    for i in range(size):
+        positives = [j for j in range(size) if j != i and labels[j] == labels[i]]
+        denominator = sum(np.exp(representations[i] @ representations[k] / temperature) for k in range(size) if k != i)
+        for j in positives:
+            share = np.exp(representations[i] @ representations[j] / temperature) / denominator
+            values[i] -= np.log(share) / len(positives)
+    return values
+
+
+def unit_vectors(generator, size, dimension):
+    points = generator.normal(size=(size, dimension))
+    return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+
+def gradient(loss, labels, representations):
+    variable = tf.Variable(representations)
+    with tf.GradientTape() as tape:
+        value = loss(labels, variable)
+    return value.numpy(), tf.convert_to_tensor(tape.gradient(value, variable)).numpy()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    labels=st.lists(st.integers(0, 4), min_size=1, max_size=12),
+    temperature=st.floats(0.05, 10),
+    seed=st.integers(0, 1000),
+)
+def test_equals_the_definition_for_any_label_counts(labels, temperature, seed):
+    points = unit_vectors(np.random.default_rng(seed), len(labels), 3)
+    loss = SupervisedContrastive(temperature, reduction=None, dtype="float64")
+    expected = definition(points, labels, temperature)
+    np.testing.assert_allclose(loss(np.array(labels), points).numpy(), expected, rtol=1e-6, atol=1e-12)
+
+
+def test_duplicates_of_an_anchor_are_its_positives():
+    points = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    loss = SupervisedContrastive(reduction=None, dtype="float64")
+    alone = np.log(1 + np.exp(-1.0))  # one duplicate as the positive, the third point as the only negative
+    np.testing.assert_allclose(loss(np.array([0, 0, 1]), points).numpy(), [alone, alone, 0.0], rtol=1e-12)
+
+
+def test_an_anchor_without_a_positive_gives_exactly_zero():
+    points = unit_vectors(np.random.default_rng(0), 5, 4).astype(np.float32)
+    values = SupervisedContrastive(0.1, reduction=None)(np.array([0, 0, 1, 2, 3]), points).numpy()
+    assert (values[2:] == 0).all()
+    assert (values[:2] > 0).all()
+    value, slope = gradient(SupervisedContrastive(0.1), np.array([0]), points[:1])
+    assert value == 0
+    assert (slope == 0).all()
+
+
+def test_temperature_is_a_radius():
+    points = unit_vectors(np.random.default_rng(1), 8, 3)
+    labels = np.arange(8) % 3
+    with_temperature = SupervisedContrastive(0.25, dtype="float64")(labels, points)
+    on_sphere = SupervisedContrastive(dtype="float64")(labels, points * 2.0)
+    np.testing.assert_allclose(with_temperature, on_sphere, rtol=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.1, 1.0, 10.0])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_gradients_are_finite(temperature, dtype):
+    labels = np.arange(32) % 5
+    collapsed = np.eye(5)[labels]
+    for points in (unit_vectors(np.random.default_rng(2), 32, 5), collapsed):
+        value, slope = gradient(SupervisedContrastive(temperature), labels, tf.cast(points, dtype))
+        assert value.dtype == np.float32
+        assert np.isfinite(value)
+        assert np.isfinite(slope.astype(np.float32)).all()
+
+
+def test_half_precision_is_computed_in_float32():
+    points = tf.cast(unit_vectors(np.random.default_rng(3), 16, 4), tf.bfloat16)
+    labels = np.arange(16) % 4
+    rounded = tf.cast(points, tf.float64).numpy()
+    value = SupervisedContrastive(0.1)(labels, points).numpy()
+    np.testing.assert_allclose(value, definition(rounded, labels, 0.1).mean(), rtol=1e-5)
+
+
+def test_gradient_equals_finite_differences():
+    generator = np.random.default_rng(4)
+    points, labels = unit_vectors(generator, 7, 3), np.array([0, 0, 0, 1, 1, 2, 0])
+    loss = SupervisedContrastive(0.3, reduction="sum", dtype="float64")
+    _, slope = gradient(loss, labels, points)
+    direction = generator.normal(size=points.shape)
+    step = 1e-6
+    numeric = (loss(labels, points + step * direction) - loss(labels, points - step * direction)) / (2 * step)
+    np.testing.assert_allclose(np.sum(slope * direction), numeric, rtol=1e-6)
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", None])
+def test_config_round_trip(reduction):
+    loss = SupervisedContrastive(0.07, reduction=reduction, name="sc", dtype="float64")
+    copy = keras.losses.deserialize(keras.losses.serialize(loss))
+    assert isinstance(copy, SupervisedContrastive)
+    assert copy.get_config() == loss.get_config()
+
+
+def test_trains_and_reloads_in_plain_keras(tmp_path):
+    generator = np.random.default_rng(5)
+    labels = np.arange(90) % 3
+    images = generator.normal(size=(90, 6)).astype(np.float32) + 2 * np.eye(6)[labels]
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8), keras.layers.UnitNormalization()])
+    model.compile(keras.optimizers.SGD(0.3), SupervisedContrastive(0.2))
+    history = model.fit(images, labels, batch_size=30, epochs=6, verbose=0).history["loss"]
+    assert history[-1] < history[0] - 0.3
+    model.save(tmp_path / "model.keras")
+    reloaded = keras.models.load_model(tmp_path / "model.keras")
+    np.testing.assert_allclose(
+        reloaded.evaluate(images, labels, verbose=0), model.evaluate(images, labels, verbose=0), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_bad_temperature(temperature):
+    with pytest.raises(ValueError, match="temperature must be a positive"):
+        SupervisedContrastive(temperature)
+
+
+def test_one_hot_labels_are_refused():
+    with pytest.raises(ValueError, match="not one-hot"):
+        SupervisedContrastive()(np.eye(3), np.eye(3))
+
+
+def test_labels_of_shape_one_column():
+    points = unit_vectors(np.random.default_rng(6), 6, 2)
+    labels = np.array([0, 1, 0, 1, 2, 2])
+    loss = SupervisedContrastive(dtype="float64")
+    assert loss(labels, points) == loss(labels[:, None], points)

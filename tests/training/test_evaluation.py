@@ -1,0 +1,147 @@
+"""The evaluation against closed forms: ideal configurations reach their bound, others stay above it."""
+
+import math
+
+import numpy as np
+import pytest
+
+from simplexlab import geometry, theory
+from simplexlab.training.evaluation import (
+    Objective,
+    Representations,
+    TimeToFit,
+    class_means,
+    error_rate,
+    evaluate,
+    linear_probe,
+    sample_rows,
+)
+
+LABELS = np.arange(120) % 4
+
+
+def objective(loss, **changes):
+    settings = {"batch_size": 24, "radius": math.sqrt(10), "nonnegative": False, "policy": "head"} | changes
+    return Objective(loss=loss, **settings)
+
+
+def collapsed(points):
+    return Representations(points[LABELS], LABELS)
+
+
+def noisy(generator, radius):
+    points = generator.normal(size=(len(LABELS), 6)) + 2 * geometry.regular_simplex(4, 6)[LABELS]
+    return Representations(radius * points / np.linalg.norm(points, axis=1, keepdims=True), LABELS)
+
+
+def test_cross_entropy_at_the_simplex_reaches_theorem_1():
+    simplex = geometry.regular_simplex(4, 5, 2.0)
+    record = evaluate(collapsed(simplex), None, objective("ce"), 1.5 * simplex).record
+    assert record["bound"] == pytest.approx(theory.ce_bound_frobenius(4, 2.0, 6.0), rel=1e-12)
+    assert record["excess"] == pytest.approx(0, abs=1e-12)
+    assert record["bound_is_exact"]
+    assert record["train_error"] == 0
+    assert max(record["nc1"], record["nc2"], record["nc3"], record["nc4"]) < 1e-7
+
+
+def test_contrastive_loss_at_the_simplex_has_no_excess_in_any_batch():
+    record = evaluate(
+        collapsed(geometry.regular_simplex(4, 5, math.sqrt(10))), None, objective("sc", policy="class-means")
+    ).record
+    assert record["excess"] == pytest.approx(0, abs=1e-9)
+    assert record["excess_standard_error"] == pytest.approx(0, abs=1e-9)
+    assert record["bound"] == pytest.approx(theory.sc_bound(4, 24, temperature=0.1, sampling="iid"))
+    assert record["weight_similarity"] is None
+
+
+def test_the_gap_of_a_relu_encoder_is_split():
+    frame = geometry.orthogonal_frame(4, 5, math.sqrt(10))
+    record = evaluate(collapsed(frame), None, objective("sc", policy="class-means", nonnegative=True)).record
+    assert record["gap_architecture"] == pytest.approx(record["frame_bound"] - record["bound"])
+    assert record["gap_architecture"] + record["gap_optimisation"] == pytest.approx(record["excess"], rel=1e-9)
+    # All that is left is the architecture's: up to the sampling error of the batches.
+    assert abs(record["gap_optimisation"]) < 5 * record["excess_standard_error"] + 1e-9
+    centred = frame - frame.mean(axis=0)
+    record = evaluate(collapsed(frame), None, objective("ce", nonnegative=True), centred).record
+    assert record["gap_optimisation"] == pytest.approx(0, abs=1e-9)
+    assert record["gap_architecture"] > 0
+
+
+def test_paired_excess_estimates_the_loss_over_all_batches():
+    generator = np.random.default_rng(0)
+    points = noisy(generator, math.sqrt(2))
+    record = evaluate(points, None, objective("sc", radius=math.sqrt(2), policy="class-means")).record
+    indices = generator.integers(0, len(LABELS), size=(20_000, 24))
+    losses = theory.sc_loss_batches(points.values, LABELS, indices)
+    error = np.hypot(record["excess_standard_error"], losses.std() / math.sqrt(len(losses)))
+    assert abs(record["loss"] - losses.mean()) < 4 * error
+    raw_error = losses.std() / math.sqrt(128)
+    assert record["excess_standard_error"] < raw_error
+
+
+@pytest.mark.parametrize("loss", ["ce", "sc"])
+def test_no_configuration_beats_its_bound(loss):
+    generator = np.random.default_rng(1)
+    for _ in range(20):
+        radius = generator.uniform(0.5, 3)
+        chosen = objective(loss, radius=radius, policy="class-means")
+        weights = None if loss == "sc" else generator.normal(size=(4, 6))
+        record = evaluate(noisy(generator, radius), None, chosen, weights).record
+        assert record["excess"] > 0
+
+
+def test_errors_by_hand():
+    points = Representations(np.array([[1.0, 0], [0.9, 0.1], [0, 1.0], [1.0, 0.2]]), np.array([0, 0, 1, 1]))
+    assert error_rate(points, np.eye(2)) == 0.25
+    np.testing.assert_allclose(class_means(points), [[0.95, 0.05], [0.5, 0.6]])
+
+
+def test_unbalanced_labels_mark_the_bound_as_approximate():
+    labels = np.concatenate([LABELS, [0, 0, 0]])
+    points = Representations(geometry.regular_simplex(4, 5)[labels], labels)
+    record = evaluate(points, None, objective("ce"), geometry.regular_simplex(4, 5)).record
+    assert not record["bound_is_exact"]
+    assert record["imbalance"] == pytest.approx(33 / 30 - 1)
+
+
+def test_representations_of_unequal_norm_mark_the_contrastive_bound_as_approximate():
+    points = geometry.regular_simplex(4, 5, 1.0)[LABELS] * np.linspace(0.5, 1.5, len(LABELS))[:, None]
+    record = evaluate(Representations(points, LABELS), None, objective("sc", policy="class-means")).record
+    assert not record["bound_is_exact"]
+
+
+def test_linear_probe_is_at_its_minimum():
+    generator = np.random.default_rng(2)
+    points = noisy(generator, 2.0)
+    rows, converged = linear_probe(points.values, LABELS)
+    assert converged
+    scale = 2.0  # every representation has this norm
+
+    def objective_value(weights):
+        return len(LABELS) * theory.ce_loss(points.values, LABELS, weights) + np.sum((weights * scale) ** 2) / 2
+
+    least = objective_value(rows)
+    for _ in range(20):
+        assert objective_value(rows + 1e-3 * generator.normal(size=rows.shape)) > least
+    two = LABELS < 2
+    rows, _ = linear_probe(points.values[two], LABELS[two])
+    assert rows.shape == (2, 6)
+    assert error_rate(Representations(points.values[two], LABELS[two]), rows) < 0.2
+
+
+def test_time_to_fit_lies_between_two_evaluations():
+    fit = TimeToFit(tolerance=0.01)
+    assert not fit.update(0, 0.9)
+    assert not fit.update(10, 0.011)
+    assert fit.update(20, 0.01)
+    assert fit.update(30, 0.5)
+    assert (fit.lower, fit.iteration) == (10, 20)
+    never = TimeToFit(tolerance=0.0)
+    never.update(10, 0.1)
+    assert (never.lower, never.iteration) == (10, None)
+
+
+def test_the_sample_is_even_over_classes_and_fixed():
+    labels = np.array([2, 2, 2, 2, 0, 1, 1, 1])
+    assert sorted(labels[sample_rows(labels, 5)]) == [0, 1, 1, 2, 2]
+    assert len(sample_rows(labels, 100)) == 8
