@@ -27,6 +27,11 @@ COMMANDS = {
         "Show versions, devices, threads, data, and how to mend what is wrong.",
         "simplexlab doctor",
     ),
+    "runs": (
+        "runs:runs",
+        "List the runs, or show one in full.",
+        None,
+    ),
     "geometry": (
         "geometry:geometry",
         "Measure representations in a file beside their optimum.",
@@ -37,6 +42,7 @@ COMMANDS = {
         "Compute the proven lower bound of a loss.",
         None,
     ),
+    "data": ("data:data", "List, check and import datasets.", None),
 }
 for _name, (_path, _help, _example) in COMMANDS.items():
     _epilogue = {"help_epilogue": f"Example: {_example}\n"} if _example else {}

@@ -5,6 +5,6 @@
 
 from simplexlab.data.dataset import Dataset
 from simplexlab.data.labels import corrupt_labels
-from simplexlab.data.loading import load
+from simplexlab.data.loading import availability, load
 
-__all__ = ["Dataset", "corrupt_labels", "load"]
+__all__ = ["Dataset", "availability", "corrupt_labels", "load"]

@@ -29,7 +29,8 @@ def augment(
     padding = min(4, round(min(height, width) / 8))
     draws = tf.random.stateless_uniform(
         (batch_size, 4), stateless_seed(seed, step, AUGMENTATION), 0, 2**31 - 1, tf.int32, alg="philox"
-    )[start : start + count]
+    )
+    draws = tf.slice(draws, [start, 0], [count, 4])
     crops, flips = draws[:, 0:1] % 2, draws[:, 1:2] % 2
     shifts = crops * (draws[:, 2:4] % (2 * padding + 1) - padding)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from simplexlab.data.dataset import Dataset, spread
+from simplexlab.errors import RunError
 
 DIGITS_PER_CLASS = 140  # training images of each class; the smallest class has 174
 
@@ -38,6 +39,29 @@ def load(name: str, data_dir: str | Path | None = None) -> Dataset:
     from simplexlab.data.tfds_source import load_tfds
 
     return load_tfds(name, data_dir)
+
+
+def availability(name: str, data_dir: str | Path | None = None) -> str:
+    """What `load` would find of digits or of a TFDS set, without a network.
+
+    Args:
+        name: `digits` or the name of a TFDS image classification set.
+        data_dir: folder of prepared TFDS data; without it, TFDS's own.
+
+    Returns:
+        `embedded` (in the package), `prepared`, `archives here` (prepared at the first use), `missing`, or `damaged`.
+
+    Raises:
+        UsageError: there is no such dataset, or it is not one of images with class labels.
+    """
+    if name == "digits":
+        return "embedded"
+    from simplexlab.data.tfds_source import TfdsSet
+
+    try:
+        return TfdsSet(name, data_dir).state
+    except RunError:
+        return "damaged"
 
 
 def is_folder(name: str) -> bool:

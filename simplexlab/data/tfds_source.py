@@ -4,11 +4,13 @@
 """
 
 import contextlib
+import difflib
 import functools
 import hashlib
 import io
 import logging
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -66,6 +68,13 @@ def dataset_names() -> tuple[str, ...]:
     return tuple(tfds.list_builders(with_community_datasets=False))  # the community's list is on the network
 
 
+def data_root(data_dir: str | Path | None = None) -> Path:
+    """The folder of prepared TFDS data: `data_dir`, or TFDS's own (`$TFDS_DATA_DIR` or `~/tensorflow_datasets`)."""
+    import tensorflow_datasets as tfds
+
+    return Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+
+
 class TfdsSet:
     """A TFDS image classification set in a data folder.
 
@@ -81,18 +90,25 @@ class TfdsSet:
     def __init__(self, name: str, data_dir: str | Path | None = None):
         import tensorflow_datasets as tfds
 
-        if name.split("/")[0].split(":")[0] not in dataset_names():
+        base, _, config = name.split(":")[0].partition("/")
+        if base not in dataset_names():
             raise UsageError(_unknown(name))
+        with _quiet():
+            configs = tfds.builder_cls(base).builder_configs
+        if config and config not in configs:
+            known = nearest(config, configs) if configs else "it takes none"
+            raise UsageError(f"{base} has no config {config!r}; {known}")
         self.name = name
-        if data_dir is not None:
-            data_dir = Path(data_dir).expanduser()
         with _quiet():
             try:
-                self.builder = tfds.builder(name, data_dir=data_dir)
-            except Exception as error:
-                raise _builder_error(name, data_dir, error) from error
-            features = self.builder.info.features
-        self.root = Path(self.builder.data_dir_root)
+                self.builder = tfds.builder(name, data_dir=data_root(data_dir))
+                features = self.builder.info.features
+            except Exception as error:  # a set's own code, or the JSON files of prepared data
+                folder = data_root(data_dir) / base
+                if folder.is_dir():
+                    raise _damaged(name, folder, error) from error
+                raise UsageError(f"{name} cannot be used: {_first_line(error)}") from error
+        self.root = data_root(data_dir)
         self.folder = Path(self.builder.data_dir)
         if not (
             isinstance(features, tfds.features.FeaturesDict)
@@ -112,9 +128,27 @@ class TfdsSet:
 
     @property
     def prepared(self) -> bool:
-        """Whether the data are prepared."""
+        """Whether the data are prepared.
+
+        Raises:
+            RunError: their folder is there but is not a prepared set.
+        """
         with _quiet():
-            return self.builder.is_prepared()
+            prepared = self.builder.is_prepared()
+        if not prepared and self.folder.exists():
+            raise _damaged(self.name, self.folder, "no dataset_info.json")
+        return prepared
+
+    @property
+    def state(self) -> str:
+        """`prepared`, `archives here` (prepared at the first use) or `missing`.
+
+        Raises:
+            RunError: the prepared data are damaged.
+        """
+        if self.prepared:
+            return "prepared"
+        return "archives here" if len(self.find_archives()[0]) == len(self.archives) else "missing"
 
     @functools.cached_property
     def archives(self) -> tuple[Archive, ...]:
@@ -179,10 +213,11 @@ class TfdsSet:
             RunError: the data cannot be prepared.
         """
         import tensorflow_datasets as tfds
+        from tensorflow_datasets.core.download import downloader
 
-        if self.folder.exists():
-            raise RunError(f"{self.folder} is in the way: it holds no prepared data; delete it")
         print(f"preparing {self.name} in {self.folder}", file=sys.stderr)
+        tfds.display_progress_bar(sys.stderr.isatty())
+        downloader.MAX_RETRIES = 3  # the 10 of TFDS take minutes when the connection breaks
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self.root, prefix=".preparing-") as temporary, _quiet():
@@ -196,10 +231,11 @@ class TfdsSet:
                         manual_dir=manual, extract_dir=Path(temporary) / "extracted", try_download_gcs=False
                     ),
                 )
-        except Exception as error:
-            with contextlib.suppress(OSError):
-                self.folder.parent.rmdir()  # TFDS leaves the set's folder behind, empty
+        except Exception as error:  # of a set's own code, of the archive, of the disk, of the network
             raise RunError(f"{self.name} could not be prepared in {self.root}: {_first_line(error)}") from error
+        finally:
+            with contextlib.suppress(OSError):
+                self.folder.parent.rmdir()  # TFDS leaves it behind, empty, when it fails
 
     def make_ready(self) -> None:
         """Prepare the data if they are not, from archives in the manual folder or from the network.
@@ -251,6 +287,8 @@ class TfdsSet:
         x_train, y_train = self._read_split("train")
         x_test, y_test = self._read_split(test)
         names = self.builder.info.features["label"].names
+        if len(names) != self.num_classes:
+            raise _damaged(self.name, self.folder, f"{len(names)} names for {self.num_classes} classes")
         present, y_train = np.unique(y_train, return_inverse=True)
         renumbered = np.full(max(self.num_classes, *y_test + 1), -1)
         renumbered[present] = np.arange(len(present))
@@ -292,6 +330,40 @@ class TfdsSet:
         if position != count:
             raise _damaged(self.name, self.folder, f"{position} of {count} images in {split}")
         return images, labels
+
+
+def import_archives(name: str, files: Iterable[str | Path], data_dir: str | Path | None = None) -> TfdsSet:
+    """Prepare a TFDS set from archives that the user already has, with no network.
+
+    Args:
+        name: its TFDS name.
+        files: its archives, under any file name; they are recognised by size and checksum.
+        data_dir: folder of prepared TFDS data; without it, TFDS's own.
+
+    Returns:
+        The prepared set.
+
+    Raises:
+        UsageError: there is no such set, or a file does not exist, is none of its archives, or one is missing.
+        RunError: preparing fails, e.g. on a full disk.
+    """
+    source = TfdsSet(name, data_dir)
+    files = [Path(file).expanduser() for file in files]
+    for file in files:
+        if not file.is_file():
+            raise UsageError(f"{file} is not a file" if file.exists() else f"{file} does not exist")
+        print(f"checking {file}", file=sys.stderr)
+        problems = {archive.filename: archive.problem(file) for archive in source.archives}
+        if None not in problems.values():
+            by_name = problems.get(file.name) or (problems.popitem()[1] if len(problems) == 1 else None)
+            raise UsageError(by_name or f"{file} is none of the archives of {name}: {', '.join(problems)}")
+    found, problems = source.find_archives(files)
+    missing = [archive.filename for archive in source.archives if archive not in found]
+    if missing:
+        raise UsageError(f"{name} also needs {', '.join(missing)}")
+    if not source.prepared:
+        source.prepare(found)
+    return source
 
 
 def load_tfds(name: str, data_dir: str | Path | None = None) -> Dataset:
@@ -362,33 +434,26 @@ def _urls(resources: Any) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep TFDS's and TensorFlow's logs, bars and prints to themselves."""
-    import tensorflow_datasets as tfds
-
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    """Silence TFDS's and TensorFlow's logs and prints."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     disabled = logging.root.manager.disable
-    tfds.display_progress_bar(False)
     logging.disable(logging.ERROR)
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             yield
     finally:
         logging.disable(disabled)
-        tfds.display_progress_bar(True)
 
 
 def _unknown(name: str) -> str:
     if name.startswith((".", "/", "~")) or name.endswith("/"):
         return f"the folder {name} does not exist"
-    close = nearest(name, ("digits", *dataset_names())).split("Known:")[0]
+    close = difflib.get_close_matches(name, ("digits", *dataset_names()), n=1, cutoff=0.7)
+    hint = f"did you mean {close[0]}? " if close else ""
     return (
-        f"dataset {name!r} is unknown: {close}it is digits, a .npz file, a folder of class folders"
+        f"dataset {name!r} is unknown: {hint}it is digits, a .npz file, a folder of class folders"
         " or a TFDS image classification set (`simplexlab data list` shows some)"
     )
-
-
-def _builder_error(name: str, data_dir: Path | None, error: Exception) -> Exception:
-    return UsageError(f"dataset {name!r} cannot be used: {_first_line(error)}")
 
 
 def _damaged(name: str, folder: Path, error: Any) -> RunError:
@@ -398,4 +463,6 @@ def _damaged(name: str, folder: Path, error: Any) -> RunError:
 
 
 def _first_line(error: Any) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)[:200]
+    """The first line of an error, without the node names of TensorFlow and the argument list of TFDS."""
+    text = re.sub(r'\{\{.*?\}\}|\[Op:[^]]*\]|Failed to construct dataset ".*?", builder_kwargs ".*?": ', "", str(error))
+    return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)[:200]
