@@ -17,6 +17,7 @@ from simplexlab.runs.read import (
     read_log,
     read_run,
 )
+from simplexlab.runs.summary import latest, summarise
 from simplexlab.runs.write import RunWriter
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Status",
     "default_name",
     "find_run",
+    "latest",
     "list_geometry",
     "list_runs",
     "read_geometry",
@@ -36,4 +38,5 @@ __all__ = [
     "read_log",
     "read_metrics",
     "read_run",
+    "summarise",
 ]

@@ -97,7 +97,7 @@ def encode(record: Any) -> tuple[str, list[str]]:
 def parse_line(line: bytes) -> dict[str, Any] | None:
     """One line of `metrics.jsonl`, or None if it is not an object."""
     try:
-        record = json.loads(line)
+        record = json.loads(line.decode())
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None

@@ -1,6 +1,7 @@
 """Read run folders, whatever state they are in."""
 
 import contextlib
+import difflib
 import json
 import os
 import socket
@@ -13,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from simplexlab.config import nearest
 from simplexlab.errors import RunError, UsageError
 from simplexlab.runs import folder
 from simplexlab.runs.folder import FORMAT, STATES, Locked, LocksUnsupported, parse_line, take_lock
@@ -109,8 +109,9 @@ def find_run(run: str | Path, run_dir: str | Path = "runs") -> Path:
     names = [path.name for path in run_paths(run_dir)]
     if not names:
         raise UsageError(f"there is no run {run}: {run_dir} holds no runs; --run-dir chooses the folder")
-    known = nearest(str(run), names) if len(names) <= 20 else nearest(str(run), names).partition("Known: ")[0]
-    raise UsageError(f"there is no run {run} in {run_dir}; {known or '`simplexlab runs` lists them'}")
+    close = difflib.get_close_matches(str(run), names, n=1, cutoff=0.4)
+    hint = f"did you mean {close[0]}?" if close else "`simplexlab runs` lists them"
+    raise UsageError(f"there is no run {run} in {run_dir}; {hint}")
 
 
 def read_last_metrics(path: str | Path) -> dict[str, Any] | None:
