@@ -1,12 +1,12 @@
 """Checks of arguments, shared by geometry and theory: each raises a ValueError that says what would be right."""
 
-import math
 import operator
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+SMALLEST, LARGEST = 1e-300, 1e300  # within them, no formula of a bound overflows to NaN
 LARGEST_WHOLE = 2**53  # beyond it, float64 does not hold every whole number
 
 
@@ -26,18 +26,20 @@ def whole(name: str, value: Any, minimum: int) -> int:
 def positive(name: str, value: Any) -> float:
     """Return `value` as a float greater than 0, from 1e-300 to 1e300."""
     number = float(value)
-    if not number > 0 or math.isinf(number):
-        raise ValueError(f"the {name} must be a finite number greater than 0, got {number:g}")
-    if not 1e-300 <= number <= 1e300:
-        raise ValueError(f"the {name} must be from 1e-300 to 1e300, got {number:g}")
+    if not number > 0:
+        raise ValueError(f"the {name} must be greater than 0, got {number:g}")
+    if not SMALLEST <= number <= LARGEST:
+        raise ValueError(f"the {name} must be from {SMALLEST:g} to {LARGEST:g}, got {number:g}")
     return number
 
 
 def not_negative(name: str, value: Any) -> float:
-    """Return `value` as a finite float of at least 0."""
+    """Return `value` as a float of at least 0 and at most 1e300."""
     number = float(value)
-    if not (math.isfinite(number) and number >= 0):
-        raise ValueError(f"the {name} must be a finite number of at least 0, got {number:g}")
+    if not number >= 0:
+        raise ValueError(f"the {name} must be at least 0, got {number:g}")
+    if number > LARGEST:
+        raise ValueError(f"the {name} must be at most {LARGEST:g}, got {number:g}")
     return number
 
 

@@ -72,24 +72,6 @@ def orthogonal_frame(num_classes: int, dimension: int, radius: float = 1.0) -> n
     return positive("radius", radius) * np.eye(num_classes, dimension)
 
 
-def random_rotation(dimension: int, seed: int) -> np.ndarray:
-    """Draw a rotation uniformly (Haar measure on SO(h)).
-
-    Args:
-        dimension: dimension h of the space.
-        seed: seed of the draw.
-
-    Returns:
-        An orthogonal matrix with determinant 1, shape (h, h).
-    """
-    dimension = whole("dimension", dimension, 1)
-    q, r = np.linalg.qr(np.random.default_rng(seed).standard_normal((dimension, dimension)))
-    q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)  # without these signs the draw is not uniform
-    if np.linalg.det(q) < 0:
-        q[:, 0] *= -1.0
-    return q
-
-
 @dataclass(frozen=True)
 class SimplexDeviation:
     """How far points are from a regular simplex: three numbers ≥ 0, all 0 exactly at one.

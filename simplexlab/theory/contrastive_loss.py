@@ -1,6 +1,7 @@
 """The supervised contrastive loss of given batches and over all batches of a small configuration, in float64."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -8,6 +9,8 @@ from numpy.typing import ArrayLike
 from simplexlab.geometry.checks import class_labels, finite, matrix, whole
 
 GRAM_ENTRIES = 2**18  # inner products held at once
+SINGLE_THREAD_PRODUCTS = 2**18  # multiplications up to which OpenBLAS stays in one thread
+SMALLEST_EXPONENT = -600.0  # below it, exponentials are near to vanish in float64
 
 
 def sc_loss_batch(representations: ArrayLike, labels: ArrayLike) -> float:
@@ -62,12 +65,13 @@ def sc_loss_batches(representations: ArrayLike, labels: ArrayLike, indices: Arra
             itself = (slice(None), np.arange(rows.stop - first), np.arange(first, rows.stop))
             same[itself] = False
             positives = same.sum(axis=2)
-            attraction = np.einsum("rij,rij->ri", inner, same) / np.maximum(positives, 1)
             inner[itself] = -np.inf
-            largest = inner.max(axis=2, keepdims=True)
-            inner -= largest
-            repulsion = np.log(np.exp(inner, out=inner).sum(axis=2)) + largest[:, :, 0]
-            losses[part] += np.sum(repulsion - attraction, axis=1, where=positives > 0)
+            inner -= inner.max(axis=2, keepdims=True)  # each anchor's loss has only differences of its inner products
+            inner[itself] = 0.0
+            attraction = np.einsum("rij,rij->ri", inner, same) / np.maximum(positives, 1)
+            np.exp(inner, out=inner)
+            inner[itself] = 0.0
+            losses[part] += np.sum(np.log(inner.sum(axis=2)) - attraction, axis=1, where=positives > 0)
     return losses
 
 
@@ -115,8 +119,9 @@ class AllBatches:
         self._others = _multisets(num_points, self.batch_size - 1)
         positives = (self._others @ membership)[:, self.labels]  # of each anchor, among the others
         self._anchor_weights = np.where(positives > 0, self._others + 1, 0.0) / number
+        pulls = self._anchor_weights / np.maximum(positives, 1)
         same = self.labels[:, None] == self.labels[None, :]
-        self._attraction = same * ((self._anchor_weights / np.maximum(positives, 1)).T @ self._others)
+        self._attraction = same * sum(pulls[rows].T @ self._others[rows] for rows in self._blocks())
 
     def losses(self, points: ArrayLike) -> np.ndarray:
         """SC loss of every batch, summed over anchors, shape (M,), in the order of `label_counts`."""
@@ -141,20 +146,34 @@ class AllBatches:
 
     def mean_loss_and_gradient(self, points: ArrayLike) -> tuple[float, np.ndarray]:
         """Mean loss and its gradient with respect to the points, of shape (N, h)."""
-        points = matrix("points", points)
         inner = self._inner_products(points)
-        largest = inner.max(axis=1)
-        exponentials = np.exp(inner - largest[:, None])
-        loss = np.sum(self._anchor_weights.sum(axis=0) * largest) - np.sum(self._attraction * inner)
-        shares = np.zeros_like(inner)
-        for start in range(0, len(self._others), 4096):
-            others = self._others[start : start + 4096]
-            weights = self._anchor_weights[start : start + 4096]
-            sums = others @ exponentials.T
-            shares += (weights / sums).T @ others
-            loss += np.vdot(weights, np.log(sums, out=sums))
-        inner_gradient = shares * exponentials - self._attraction
-        return float(loss), (inner_gradient + inner_gradient.T) @ points
+        inner -= inner.max(axis=1, keepdims=True)  # each anchor's loss has only differences of its inner products
+        loss = -np.sum(self._attraction * inner)
+        inner_gradient = -self._attraction
+        if inner.min() > SMALLEST_EXPONENT:
+            exponentials = np.exp(inner)
+            shares = np.zeros_like(inner)
+            for rows in self._blocks():
+                others, weights = self._others[rows], self._anchor_weights[rows]
+                sums = others @ exponentials.T
+                shares += (weights / sums).T @ others
+                loss += np.sum(weights * np.log(sums))
+            inner_gradient += shares * exponentials
+        else:
+            for anchor, weights in enumerate(self._anchor_weights.T):
+                log_sums = _log_sum(self._others, inner[anchor])
+                loss += weights @ log_sums
+                exponents = np.minimum(inner[anchor] - log_sums[:, None], 0.0)  # above 0 only at points of count 0
+                inner_gradient[anchor] += weights @ (self._others * np.exp(exponents))
+        return float(loss), (inner_gradient + inner_gradient.T) @ np.asarray(points, dtype=np.float64)
+
+    def _blocks(self) -> Iterator[slice]:
+        """Rows of `_others` in blocks that stay in cache and that BLAS multiplies in one thread.
+
+        For products of so few columns more threads cost more than they save, and short sums round less.
+        """
+        size = max(1, SINGLE_THREAD_PRODUCTS // len(self.labels) ** 2)
+        return (slice(start, start + size) for start in range(0, len(self._others), size))
 
     def _inner_products(self, points: ArrayLike) -> np.ndarray:
         points = finite("points", matrix("points", points))

@@ -25,25 +25,32 @@ from simplexlab.geometry.checks import choice, matrix, not_negative, positive, w
 
 Features = Literal["free", "nonnegative"]
 FEATURES = ("free", "nonnegative")
+BLOCK = 8192
 
 
 def ce_loss(representations: ArrayLike, labels: ArrayLike, weights: ArrayLike) -> float:
     """Cross-entropy loss, the mean over points of −log softmax(⟨z_n, w⟩)[y_n].
 
     Args:
-        representations: z, shape (N, h).
+        representations: z, float32 or float64, shape (N, h).
         labels: y in 0 … K−1, shape (N,).
         weights: rows of the classifier, shape (K, h).
 
     Returns:
-        The loss in float64.
+        The loss, computed in float64 over blocks of points.
 
     Reference: Definition 1 of the paper.
     """
-    scores = matrix("representations", representations) @ matrix("weights", weights).T
-    labels = np.asarray(labels)
-    scores = scores - scores[np.arange(len(labels)), labels][:, None]
-    return float(np.mean(np.logaddexp.reduce(scores, axis=1)))
+    representations = matrix("representations", representations, dtype=None)
+    weights, labels = matrix("weights", weights), np.asarray(labels)
+    total = 0.0
+    for start in range(0, len(labels), BLOCK):
+        part = slice(start, start + BLOCK)
+        scores = representations[part].astype(np.float64, copy=False) @ weights.T
+        # log Σ exp(s_k − s_y) keeps its digits where the loss is far below the rounding of the scores.
+        scores -= scores[np.arange(len(scores)), labels[part]][:, None]
+        total += np.logaddexp.reduce(scores, axis=1).sum()
+    return float(total / len(labels))
 
 
 def ce_bound_frobenius(num_classes: int, radius: float, frobenius_norm: float, *, features: Features = "free") -> float:
@@ -53,7 +60,7 @@ def ce_bound_frobenius(num_classes: int, radius: float, frobenius_norm: float, *
 
     Args:
         num_classes: K ≥ 2.
-        radius: ρ > 0, the largest norm of a representation.
+        radius: ρ ≥ 0, the largest norm of a representation.
         frobenius_norm: ‖W‖_F ≥ 0.
         features: `free`, or `nonnegative` for an encoder that ends in a ReLU.
 
@@ -76,7 +83,7 @@ def ce_bound_max_norm(num_classes: int, radius: float, max_norm: float, *, featu
 
     Args:
         num_classes: K ≥ 2.
-        radius: ρ > 0, the largest norm of a representation.
+        radius: ρ ≥ 0, the largest norm of a representation.
         max_norm: r ≥ 0, the largest norm of a row of W.
         features: `free`, or `nonnegative` for an encoder that ends in a ReLU.
 
@@ -88,7 +95,7 @@ def ce_bound_max_norm(num_classes: int, radius: float, max_norm: float, *, featu
 
     Reference: Corollary 1 of the paper; the module's docstring for non-negative points.
     """
-    slope = _margin_slope(num_classes, radius, features)
+    slope = _margin_slope(num_classes, not_negative("radius", radius), features)
     margin = slope * not_negative("largest norm of a row of W", max_norm)
     return float(np.logaddexp(0.0, math.log(num_classes - 1) - margin))
 
@@ -141,8 +148,8 @@ def optimal_weight_norm(radius: float, weight_decay: float, num_classes: int, *,
 
     Reference: Corollary 2 of the paper; the module's docstring for non-negative points.
     """
-    slope = _margin_slope(num_classes, radius, features)
     margin = _optimal_margin(num_classes, radius, weight_decay, features)
+    slope = _margin_slope(num_classes, radius, features)
     if margin >= 1:
         return margin / slope
     # Small margins by the defining equation: precise, and r_W lives on where the margin itself vanishes.
@@ -153,14 +160,13 @@ def optimal_weight_norm(radius: float, weight_decay: float, num_classes: int, *,
 def _margin_slope(num_classes: int, radius: float, features: Features) -> float:
     """The slope a of the margin a·r in the row norm r."""
     num_classes = whole("number of classes", num_classes, 2)
-    radius = positive("radius", radius)
     ratio = num_classes / (num_classes - 1)
     return radius * (ratio if choice("features", features, FEATURES) == "free" else math.sqrt(ratio))
 
 
 def _optimal_margin(num_classes: int, radius: float, weight_decay: float, features: Features) -> float:
     """The margin u = a·r_W: the root of u·(e^u + K − 1) = c with c = a²·(K−1)/(2λK)."""
-    slope = _margin_slope(num_classes, radius, features)
+    slope = _margin_slope(num_classes, positive("radius", radius), features)
     weight_decay = positive("weight decay λ", weight_decay)
     others = num_classes - 1.0
     share = others / num_classes
