@@ -43,6 +43,7 @@ COMMANDS = {
         None,
     ),
     "data": ("data:data", "List, check and import datasets.", None),
+    "tui": ("tui:tui", "Launch runs and watch their geometry in the terminal.", "simplexlab tui"),
 }
 for _name, (_path, _help, _example) in COMMANDS.items():
     _epilogue = {"help_epilogue": f"Example: {_example}\n"} if _example else {}

@@ -1,0 +1,319 @@
+"""Home: the table of runs, with a preview of the highlighted one."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal
+from textual.events import Resize
+from textual.screen import Screen
+from textual.widgets import DataTable, Footer, Input, Static
+
+from simplexlab.errors import RunError, UsageError
+from simplexlab.runs import MetricsFollower, Run
+from simplexlab.tui.launch import Launch, delete
+from simplexlab.tui.screens.dialogs import Confirm
+from simplexlab.tui.views import explain
+from simplexlab.tui.views import run as views
+from simplexlab.tui.views.records import repeat_command, time_to_fit
+from simplexlab.tui.views.table import (
+    COLUMNS,
+    NARROW_COLUMNS,
+    SORTABLE,
+    STATE_SIGNS,
+    STYLES,
+    cells,
+    facts,
+    matches,
+    sort_key,
+)
+from simplexlab.tui.widgets.chart import Chart
+from simplexlab.tui.widgets.panel import Panel
+
+PREVIEW_RECORDS = 300
+PREVIEW_WIDTH = 130
+
+
+class RunsScreen(Screen):
+    """The live table of all runs in the folder."""
+
+    CSS = """
+    RunsScreen > #where { height: 1; padding: 0 1; background: $panel; }
+    RunsScreen > #filter { height: 1; display: none; }
+    RunsScreen > #filter.-open { display: block; }
+    RunsScreen DataTable { height: 1fr; width: 1fr; }
+    RunsScreen #preview { width: 46; display: none; }
+    RunsScreen.-wide #preview { display: block; }
+    RunsScreen #preview-facts { height: auto; max-height: 60%; padding: 0 1; }
+    RunsScreen #empty { height: 1fr; padding: 1 2; display: none; }
+    RunsScreen.-empty #empty { display: block; }
+    RunsScreen.-empty DataTable { display: none; }
+    """
+
+    BINDINGS: ClassVar = [
+        Binding("enter", "open", "Open"),
+        Binding("n", "app.new_run", "New run"),
+        Binding("space", "mark", "Mark"),
+        Binding("c", "compare", "Compare"),
+        Binding("x", "stop", "Stop"),
+        Binding("r", "resume", "Resume"),
+        Binding("delete", "delete", "Delete", key_display="del"),
+        Binding("y", "copy", "Copy command"),
+        Binding("slash", "filter", "Filter", key_display="/"),
+        Binding("s", "sort", "Sort"),
+        Binding("S", "reverse", "Reverse", show=False),
+        Binding("escape", "clear", "Clear filter", show=False),
+    ]
+
+    def __init__(self):
+        super().__init__()
+        self.marked: set[str] = set()
+        self.words = ""
+        self.sorted_by, self.descending = "age", False
+        self.narrow: bool | None = None
+        self.shown: dict[str, Run | Launch] = {}
+        self._drawn: dict[str, dict[str, str]] = {}
+        self._order: list[str] = []
+        self._preview: MetricsFollower | None = None
+
+    def compose(self) -> ComposeResult:
+        """Where the runs are, the filter, the table, the preview."""
+        yield Static(id="where", markup=False)
+        yield Input(placeholder="filter by name, state, dataset, loss, corruption", id="filter", compact=True)
+        with Horizontal():
+            yield DataTable(cursor_type="row", zebra_stripes=True, cell_padding=1)
+            yield Static(id="empty", markup=False)
+            with Panel("Preview", Chart(), id="preview"):
+                yield Static(id="preview-facts", markup=False)
+        yield Footer()
+
+    @property
+    def table(self) -> DataTable:
+        """The table."""
+        return self.query_one(DataTable)
+
+    def on_mount(self) -> None:
+        """Begin to follow."""
+        self.title = "Runs"
+        self._columns()
+        self.table.focus()
+        self.set_interval(1.0, self._follow_preview)
+
+    def on_resize(self, event: Resize) -> None:
+        """Fit the columns to the width."""
+        self.set_class(event.size.width >= PREVIEW_WIDTH, "-wide")
+        self._columns()
+
+    def _columns(self) -> None:
+        narrow = self.app.size.width < 110
+        if narrow == self.narrow:
+            return
+        self.narrow = narrow
+        self.table.clear(columns=True)
+        self.table.cell_padding = 0 if narrow else 1
+        self._drawn, self._order = {}, []
+        for key in NARROW_COLUMNS if narrow else COLUMNS:
+            self.table.add_column(COLUMNS[key] + (" " if narrow else ""), key=key)
+        self.show(self.app.runs, self.app.launcher.launches)
+
+    def show(self, runs: list[Run], launches: list[Launch]) -> None:
+        """Draw the runs as they stand; only what changed is touched."""
+        if self.narrow is None:
+            return
+        kept = [run for run in runs if matches(run, self.words)]
+        kept.sort(key=lambda run: sort_key(run, self.sorted_by), reverse=self.descending)
+        names = {run.name for run in runs}
+        self.marked &= names
+        self.shown = {f"launch {id(launch)}": launch for launch in launches} | {run.name: run for run in kept}
+        rows = {
+            key: _launch_cells(item) if isinstance(item, Launch) else cells(item, key in self.marked, self.narrow)
+            for key, item in self.shown.items()
+        }
+        self._update(rows)
+        self.set_class(not rows, "-empty")
+        self._where(len(runs), len(kept))
+
+    def _where(self, total: int, kept: int) -> None:
+        running = sum(run.status.state == "running" for run in self.app.runs)
+        words = f"{total} runs in {self.app.run_dir}, {running} running"
+        if self.app.launcher.waiting:
+            words += f", {self.app.launcher.waiting} waiting"
+        if self.words:
+            words += f"; {kept} match “{self.words}”"
+        if self.marked:
+            words += f"; {len(self.marked)} marked"
+        arrow = "↓" if self.descending else "↑"
+        self.query_one("#where", Static).update(f"{words}   sorted by {self.sorted_by} {arrow}")
+        self.query_one("#empty", Static).update(
+            f"No run matches “{self.words}”; escape shows all."
+            if self.words
+            else "No runs yet. Press n to start one, or in another terminal:\n\n  simplexlab train --loss ce --corrupt 0.2"
+        )
+
+    def _update(self, rows: dict[str, dict[str, Text]]) -> None:
+        table = self.table
+        order = list(rows)
+        columns = [key.value for key in table.columns]
+        if order != self._order:
+            chosen, scroll = self._chosen_key(), table.scroll_y
+            table.clear()
+            for key, row in rows.items():
+                table.add_row(*(row.get(column, Text()) for column in columns), key=key)
+            self._order = order
+            if chosen in rows:
+                table.move_cursor(row=order.index(chosen), animate=False, scroll=False)
+                table.scroll_to(y=scroll, animate=False)
+        else:
+            for key, row in rows.items():
+                before = self._drawn.get(key, {})
+                for column in columns:
+                    if column in row and before.get(column) != row[column].markup:
+                        table.update_cell(key, column, row[column], update_width=True)
+        self._drawn = {key: {column: text.markup for column, text in row.items()} for key, row in rows.items()}
+
+    def _chosen_key(self) -> str | None:
+        row = self.table.cursor_row
+        return self._order[row] if 0 <= row < len(self._order) else None
+
+    @property
+    def chosen(self) -> Run | Launch | None:
+        """The highlighted run or launch."""
+        return self.shown.get(self._chosen_key() or "")
+
+    def _targets(self) -> list[Run]:
+        """The marked runs, or else the highlighted one."""
+        if self.marked:
+            return [run for run in self.app.runs if run.name in self.marked]
+        return [self.chosen] if isinstance(self.chosen, Run) else []
+
+    @on(DataTable.RowHighlighted)
+    def _follow_preview(self) -> None:
+        run = self.chosen
+        if not self.has_class("-wide") or not self.is_current:
+            return
+        panel = self.query_one("#preview", Panel)
+        if not isinstance(run, Run):
+            return
+        if self._preview is None or self._preview.path.parent != run.path:
+            self._preview = MetricsFollower(run.path, most=PREVIEW_RECORDS)
+        self._preview.poll()
+        records = self._preview.records
+        record = records[-1] if records else None
+        fitted = time_to_fit(run, records)
+        panel.show(views.loss_chart(records), explain.run(record, run.status.state, run.status.message, fitted))
+        panel.border_title = run.name
+        self.query_one("#preview-facts", Static).update(facts(run, record, []))
+
+    @on(DataTable.RowSelected)
+    def action_open(self) -> None:
+        """Open the highlighted run."""
+        if isinstance(self.chosen, Run):
+            self.app.open_run(self.chosen)
+        elif isinstance(self.chosen, Launch) and self.chosen.message:
+            self.app.notify(self.chosen.message, title="This run did not start", severity="error", markup=False)
+
+    @on(DataTable.HeaderSelected)
+    def _header(self, event: DataTable.HeaderSelected) -> None:
+        if event.column_key.value in SORTABLE:
+            self.descending = event.column_key.value == self.sorted_by and not self.descending
+            self.sorted_by = event.column_key.value
+            self._again()
+
+    def _again(self) -> None:
+        self.show(self.app.runs, self.app.launcher.launches)
+
+    def action_sort(self) -> None:
+        """Sort by the next column."""
+        self.sorted_by = SORTABLE[(SORTABLE.index(self.sorted_by) + 1) % len(SORTABLE)]
+        self._again()
+
+    def action_reverse(self) -> None:
+        """Turn the order around."""
+        self.descending = not self.descending
+        self._again()
+
+    def action_filter(self) -> None:
+        """Open the filter."""
+        self.query_one("#filter").add_class("-open")
+        self.query_one("#filter").focus()
+
+    def action_clear(self) -> None:
+        """Close the filter and show all."""
+        box = self.query_one("#filter", Input)
+        box.value = ""
+        box.remove_class("-open")
+        self.table.focus()
+
+    @on(Input.Changed, "#filter")
+    def _filtered(self, event: Input.Changed) -> None:
+        self.words = event.value.strip()
+        self._again()
+
+    @on(Input.Submitted, "#filter")
+    def _submitted(self) -> None:
+        self.table.focus()
+
+    def action_mark(self) -> None:
+        """Mark the highlighted run or take its mark away, and go to the next."""
+        if isinstance(self.chosen, Run):
+            self.marked ^= {self.chosen.name}
+            self._again()
+        self.table.action_cursor_down()
+
+    def action_compare(self) -> None:
+        """Compare the marked runs, or all that are shown."""
+        runs = self._targets() if self.marked else [item for item in self.shown.values() if isinstance(item, Run)]
+        self.app.compare(runs)
+
+    def action_stop(self) -> None:
+        """Stop the marked runs or the highlighted one; take a launch that waits off the list."""
+        if isinstance(self.chosen, Launch) and not self.marked:
+            self.app.launcher.forget(self.chosen)
+            self._again()
+        else:
+            self.app.stop_runs(self._targets())
+
+    def check_action(self, action: str, parameters: tuple) -> bool | None:
+        """Hide what cannot be done."""
+        return self.app.can_resume if action == "resume" else True
+
+    def action_resume(self) -> None:
+        """Go on with the marked runs or the highlighted one."""
+        self.app.resume_runs(self._targets())
+
+    def action_delete(self) -> None:
+        """Delete the marked runs or the highlighted one, after a question."""
+        if isinstance(self.chosen, Launch) and not self.marked:
+            self.action_stop()
+            return
+        runs = self._targets()
+        if not runs:
+            return
+        names = ", ".join(run.name for run in runs[:5]) + (f" and {len(runs) - 5} more" if len(runs) > 5 else "")
+        question = f"Delete {names} with everything recorded? This cannot be taken back."
+        self.app.push_screen(Confirm(question, "Delete"), lambda yes: self._delete(runs) if yes else None)
+
+    def _delete(self, runs: list[Run]) -> None:
+        for run in runs:
+            try:
+                delete(run)
+                self.marked.discard(run.name)
+            except (UsageError, RunError) as error:
+                self.app.notify(str(error), severity="error", markup=False)
+        self.app.follow()
+
+    def action_copy(self) -> None:
+        """Copy the command that repeats the highlighted run."""
+        if isinstance(self.chosen, Run):
+            self.app.copy_text(repeat_command(self.chosen))
+
+
+def _launch_cells(launch: Launch) -> dict[str, Text]:
+    sign, style = STATE_SIGNS[launch.state]
+    words = " ".join(launch.arguments)
+    return {
+        "state": Text(f"{sign} {launch.state}", STYLES[style]),
+        "name": Text((launch.message or words)[:60], STYLES["bad"] if launch.message else "dim"),
+    }

@@ -1,0 +1,126 @@
+"""One line a panel: what its numbers mean now."""
+
+import math
+from typing import Any
+
+from simplexlab.geometry import ORTHOGONAL_SIMILARITY, simplex_similarity
+from simplexlab.tui.views.charts import number
+from simplexlab.tui.views.records import value
+
+Record = dict[str, Any]
+COLLAPSED = 0.995
+NEAR = 0.005
+WAITING = "nothing was evaluated yet"
+
+
+def loss(record: Record | None) -> str:
+    """Loss against its bound."""
+    if record is None:
+        return WAITING
+    now, bound = value(record, "loss"), value(record, "bound")
+    if now is None:
+        return WAITING
+    if math.isnan(now) or record.get("diverged"):
+        return "the loss is not finite: training diverged; try a smaller learning rate"
+    if bound is None:
+        return f"loss {number(now)}"
+    text = f"loss {number(now)}, {number(now - bound)} above its bound {number(bound)}"
+    return text if record.get("bound_is_exact", True) else f"{text} (approximate: {inexactness(record)})"
+
+
+def inexactness(record: Record) -> str:
+    """Why the bound does not hold exactly."""
+    reasons = []
+    imbalance = value(record, "imbalance")
+    if imbalance:
+        reasons.append(f"largest class {imbalance:.0%} above the smallest")
+    classes, dimension = value(record, "num_classes"), value(record, "dimension")
+    if classes and dimension and classes > dimension + 1:
+        reasons.append("K > h + 1, no simplex exists")
+    return ", ".join(reasons) or "the assumptions of the theorem do not hold exactly"
+
+
+def excess(record: Record | None) -> str:
+    """Excess over the bound, split into the floor of a ReLU encoder and what training left."""
+    now = value(record, "excess")
+    if now is None:
+        return WAITING
+    if math.isnan(now):
+        return "the excess is not finite: training diverged"
+    error = value(record, "excess_standard_error")
+    spread = "" if error is None else f" ± {number(error, 2)}"
+    floor, left = value(record, "gap_architecture"), value(record, "gap_optimisation")
+    if floor is None or left is None:
+        return f"excess {number(now)}{spread}: 0 exactly at the simplex"
+    if now <= 1.1 * floor:
+        return f"excess {number(now)}{spread}: all of it is the ReLU, which allows no less than {number(floor)}"
+    return f"excess {number(now)}{spread}: {number(floor)} is the ReLU floor, {number(left)} is left to train"
+
+
+def errors(record: Record | None, fitted_at: int | None) -> str:
+    """Train error on the given labels, test error on true ones."""
+    train, test = value(record, "train_error"), value(record, "test_error")
+    if train is None:
+        return WAITING
+    tail = "" if test is None else f"; test error {test:.2%}"
+    if fitted_at is not None and fitted_at <= (value(record, "iteration") or 0):
+        return f"the given labels are fitted since iteration {fitted_at}{tail}"
+    return f"{train:.2%} of the given labels are not fitted{tail}"
+
+
+def similarities(record: Record | None) -> str:
+    """Angular similarities against the simplex and the floor of a ReLU encoder."""
+    between, within = value(record, "class_mean_similarity.mean"), value(record, "within_class_similarity.mean")
+    if between is None or within is None:
+        return WAITING
+    return f"γ between class means {between:.3f}, within classes {within:.3f} (1: collapsed)"
+
+
+def gram(record: Record | None) -> str:
+    """Class-mean cosines against those of the simplex."""
+    classes, nc2 = value(record, "num_classes"), value(record, "nc2")
+    if classes is None or nc2 is None:
+        return WAITING
+    relu = "; a ReLU keeps uncentred cosines ≥ 0" if "frame_bound" in record else ""
+    return f"at the simplex every off-diagonal cosine is {-1 / (classes - 1):.3f}; NC2 {number(nc2)}{relu}"
+
+
+def collapse(record: Record | None) -> str:
+    """The four numbers of neural collapse in words."""
+    nc1 = value(record, "nc1")
+    if nc1 is None:
+        return WAITING
+    words = "classes have collapsed" if nc1 < 0.05 else "classes are tight" if nc1 < 0.5 else "classes are spread"
+    nc4 = value(record, "nc4")
+    agreement = "" if nc4 is None else f"; {nc4:.2%} of points: classifier ≠ nearest mean"
+    return f"NC1 {number(nc1)}: {words}{agreement}"
+
+
+def configuration(record: Record | None) -> str:
+    """How far the configuration is from the optimum, and why."""
+    between, within = value(record, "class_mean_similarity.mean"), value(record, "within_class_similarity.mean")
+    classes = value(record, "num_classes")
+    if between is None or within is None or classes is None:
+        return WAITING
+    spread = "classes have collapsed" if within >= COLLAPSED else f"classes are spread (γ within {within:.3f})"
+    simplex = simplex_similarity(int(classes))
+    distance = between - simplex
+    if abs(distance) <= NEAR:
+        return f"{spread}; class means are at the simplex"
+    text = f"{spread}; class means are still {distance:.3f} in γ from the simplex"
+    if "frame_bound" not in record:
+        return text
+    if abs(between - ORTHOGONAL_SIMILARITY) <= NEAR:
+        return f"{text}: the ReLU floor"
+    return f"{text}, of which {ORTHOGONAL_SIMILARITY - simplex:.3f} is the ReLU floor"
+
+
+def run(record: Record | None, state: str, message: str | None, fitted_at: int | None) -> str:
+    """A run in one line."""
+    if state in ("failed", "missing", "unknown version"):
+        return message or state
+    if state == "diverged":
+        return message or "the loss became non-finite"
+    if record is None:
+        return message or WAITING
+    return f"{errors(record, fitted_at)}; {configuration(record)}"

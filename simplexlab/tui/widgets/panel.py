@@ -1,0 +1,146 @@
+"""Panels: a picture with its legend and one line that says what it means; tabs where there is no room for all."""
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Container, Grid, Vertical
+from textual.events import DescendantFocus, Resize
+from textual.reactive import reactive
+from textual.widget import Widget
+from textual.widgets import Static, Tab, Tabs
+
+from simplexlab.tui.views.charts import Spec
+from simplexlab.tui.widgets.chart import Chart
+
+WIDE, HIGH = 110, 34
+
+
+class Panel(Vertical):
+    """A picture under a title.
+
+    Args:
+        title: Title in the border.
+        body: The widget that draws; one with `show(spec)` is a picture and can be exported.
+        name: Short name for its tab.
+    """
+
+    DEFAULT_CSS = """
+    Panel { border: round $foreground 30%; border-title-color: $accent; padding: 0; height: 1fr; width: 1fr; }
+    Panel:focus-within { border: round $accent; }
+    Panel > .legend { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
+    Panel > .meaning { height: auto; max-height: 3; padding: 0 1; color: $text-muted; }
+    """
+
+    def __init__(self, title: str, body: Widget, *, id: str, tab: str | None = None, classes: str | None = None):
+        super().__init__(id=id, classes=classes)
+        self.border_title = title
+        self.tab = tab or title
+        self.body = body
+
+    def compose(self) -> ComposeResult:
+        """The legend, the picture, the meaning."""
+        if isinstance(self.body, Chart):
+            yield Static(classes="legend")
+        yield self.body
+        yield Static(classes="meaning", markup=False)
+
+    @property
+    def spec(self) -> Spec | None:
+        """What is drawn, None for a panel of text."""
+        return getattr(self.body, "spec", None)
+
+    def show(self, spec: Spec, meaning: str = "") -> None:
+        """Draw a description with its meaning."""
+        self.border_title = spec.title
+        self.body.show(spec)
+        if isinstance(self.body, Chart):
+            self.query_one(".legend", Static).update(self.body.legend())
+        self.explain(meaning)
+
+    def explain(self, meaning: str) -> None:
+        """Say what the panel means now."""
+        line = self.query_one(".meaning", Static)
+        line.display = bool(meaning)
+        line.update(meaning)
+
+
+class Panels(Container):
+    """Panels in a grid; one at a time under tabs where there is little room, or when one is enlarged."""
+
+    DEFAULT_CSS = """
+    Panels { height: 1fr; }
+    Panels > Tabs { height: 2; }
+    Panels > Grid { grid-size: 3; grid-gutter: 0; height: 1fr; }
+    Panels.-single > Grid { grid-size: 1; }
+    Panels.-single Panel { display: none; }
+    Panels.-single Panel.-active { display: block; row-span: 1; column-span: 1; }
+    """
+
+    enlarged = reactive(False)
+    active = reactive("")
+
+    def __init__(self, *panels: Panel, id: str | None = None):
+        super().__init__(id=id)
+        self.panels = panels
+        self.set_reactive(Panels.active, panels[0].id)
+
+    def compose(self) -> ComposeResult:
+        """The tabs and the grid."""
+        yield Tabs(*(Tab(f"{n} {panel.tab}", id=f"tab-{panel.id}") for n, panel in enumerate(self.panels, start=1)))
+        with Grid():
+            yield from self.panels
+
+    def on_mount(self) -> None:
+        """Arrange for the first size."""
+        self._arrange()
+
+    def on_resize(self, event: Resize) -> None:
+        """Arrange for the new size."""
+        self._arrange()
+
+    def watch_enlarged(self) -> None:
+        """Arrange when a panel is enlarged or put back."""
+        self._arrange()
+
+    def watch_active(self) -> None:
+        """Show the chosen panel."""
+        self._arrange()
+
+    @property
+    def panel(self) -> Panel:
+        """The panel that is shown alone, or was focused last."""
+        return next(panel for panel in self.panels if panel.id == self.active)
+
+    @property
+    def single(self) -> bool:
+        """Whether one panel is shown at a time."""
+        return self.enlarged or self.size.width < WIDE or self.size.height < HIGH - 4
+
+    def choose(self, index: int) -> None:
+        """Show, or in the grid focus, a panel by its number from 0."""
+        if index < len(self.panels):
+            self.active = self.panels[index].id
+            if not self.single:
+                self.panels[index].body.focus()
+
+    @on(Tabs.TabActivated)
+    def _tab(self, event: Tabs.TabActivated) -> None:
+        event.stop()
+        self.active = event.tab.id.removeprefix("tab-")
+
+    @on(DescendantFocus)
+    def _focused(self, event: DescendantFocus) -> None:
+        for panel in self.panels:
+            if panel in event.widget.ancestors_with_self:
+                self.active = panel.id
+
+    def _arrange(self) -> None:
+        if not self.is_mounted or not self.size.width:
+            return
+        single = self.single
+        self.set_class(single, "-single")
+        tabs = self.query_one(Tabs)
+        tabs.display = single
+        if single and tabs.active != f"tab-{self.active}":
+            tabs.active = f"tab-{self.active}"
+        for panel in self.panels:
+            panel.set_class(panel.id == self.active, "-active")

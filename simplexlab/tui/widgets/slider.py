@@ -1,0 +1,127 @@
+"""The time slider: chooses the evaluation that is shown, or follows the newest."""
+
+from typing import ClassVar
+
+from rich.text import Text
+from textual.binding import Binding
+from textual.events import Click
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widgets import Static
+
+FRAME_SECONDS = 0.2
+
+
+class TimeSlider(Static, can_focus=True):
+    """A row of evaluations; `position` is the chosen one, None the newest."""
+
+    DEFAULT_CSS = """
+    TimeSlider { height: 1; padding: 0 1; }
+    TimeSlider:focus { background: $boost; }
+    """
+
+    BINDINGS: ClassVar = [
+        Binding("left", "step(-1)", "Back", show=False),
+        Binding("right", "step(1)", "Forward", show=False),
+    ]
+
+    class Moved(Message):
+        """Another evaluation was chosen."""
+
+    position: reactive[int | None] = reactive(None)
+    playing = reactive(False)
+    direction = 1
+
+    def __init__(self, id: str | None = None):
+        super().__init__(id=id)
+        self.frames: list[int] = []
+
+    def on_mount(self) -> None:
+        """Start the clock of the replay, paused."""
+        self._clock = self.set_interval(FRAME_SECONDS, self._tick, pause=True)
+
+    def follow(self, frames: list[int]) -> None:
+        """Take in the evaluations there are; the chosen one stays chosen."""
+        chosen = self.iteration if self.position is not None else None
+        self.frames = frames
+        if chosen is not None:
+            self.position = frames.index(chosen) if chosen in frames else None
+        self.refresh()
+
+    @property
+    def iteration(self) -> int | None:
+        """Iteration that is shown; None if there is none."""
+        if not self.frames:
+            return None
+        return self.frames[-1 if self.position is None else min(self.position, len(self.frames) - 1)]
+
+    def action_step(self, by: int) -> None:
+        """Go some evaluations forward or back."""
+        self.playing = False
+        self._go(by)
+
+    def action_first(self) -> None:
+        """Go to the first evaluation."""
+        self.position = 0 if self.frames else None
+
+    def action_newest(self) -> None:
+        """Follow the newest evaluation."""
+        self.playing = False
+        self.position = None
+
+    def play(self, direction: int = 1) -> None:
+        """Start to replay forwards or backwards; stop if that is what happens now."""
+        if self.playing and direction == self.direction:
+            self.playing = False
+            return
+        self.direction = direction
+        at_end = self.position is None or self.position >= len(self.frames) - 1
+        if direction > 0 and at_end:
+            self.action_first()
+        self.playing = bool(self.frames)
+
+    def watch_playing(self) -> None:
+        """Start or stop the clock."""
+        if self.is_mounted:
+            self._clock.resume() if self.playing else self._clock.pause()
+            self.refresh()
+
+    def watch_position(self) -> None:
+        """Tell the screen."""
+        self.refresh()
+        self.post_message(self.Moved())
+
+    def on_click(self, event: Click) -> None:
+        """Go to where the row was clicked."""
+        start, width = self._track()
+        if self.frames and width > 1 and start <= event.x - 1 < start + width:
+            self.position = round((event.x - 1 - start) / (width - 1) * (len(self.frames) - 1))
+
+    def _tick(self) -> None:
+        before = self.position
+        self._go(self.direction)
+        if self.position in (before, None, 0):
+            self.playing = False
+
+    def _go(self, by: int) -> None:
+        if not self.frames:
+            return
+        last = len(self.frames) - 1
+        target = (last if self.position is None else self.position) + by
+        self.position = None if target > last else max(target, 0)
+
+    def _track(self) -> tuple[int, int]:
+        return 18, max(self.content_size.width - 18 - 8, 1)
+
+    def render(self) -> Text:
+        """Iteration, track, whether the newest is followed."""
+        if not self.frames:
+            return Text("no geometry was recorded yet", style="dim")
+        start, width = self._track()
+        last = len(self.frames) - 1
+        at = last if self.position is None else min(self.position, last)
+        place = round(at / last * (width - 1)) if last else width - 1
+        sign = "▶" if self.playing and self.direction > 0 else "◀" if self.playing else "‖"
+        track = "━" * place + "●" + "─" * (width - 1 - place)
+        tail = " newest" if self.position is None else f" {at + 1}/{last + 1}"
+        return Text(f"{sign} iteration {self.iteration}".ljust(start)[:start] + track + tail, no_wrap=True)
