@@ -15,8 +15,8 @@ class Geometry(keras.callbacks.Callback):
     Args:
         x: images or other inputs of the model, shape (N, …).
         y: integer labels, shape (N,), every class 0 … K−1 present.
-        loss: ce or ce-fix where the model ends in a Dense classifier, sc where its output is the representation; by
-            default ce if the last layer is Dense with K units, else sc.
+        loss: ce or ce-fix where the model ends in a Dense classifier of logits without bias, sc where its output is
+            the representation; by default ce if the last layer is Dense with K units, else sc.
         layer: name of the layer whose output is the representation; by default the
             input of the final Dense layer (ce, ce-fix), or the output (sc).
         temperature: divides the inner products in the contrastive loss of the model; sc only.
@@ -77,6 +77,8 @@ class Geometry(keras.callbacks.Callback):
         loss = self.loss or ("ce" if has_head else "sc")
         if loss != "sc" and not has_head:
             raise ValueError(f"{loss} needs a model whose last layer is Dense with {num_classes} units")
+        if loss != "sc" and last.use_bias and np.any(last.bias):
+            raise ValueError("the bounds hold for a classifier without bias; build the last Dense with use_bias=False")
         encoder = keras.Model(self.model.inputs, self._output(last if loss != "sc" else None))
         values = np.asarray(encoder.predict(self.x, batch_size=self.batch_size, verbose=0))
         if values.ndim != 2:
@@ -95,4 +97,4 @@ class Geometry(keras.callbacks.Callback):
     def _output(self, head: keras.layers.Layer | None):
         if self.layer is not None:
             return self.model.get_layer(self.layer).output
-        return self.model.output if head is None else head.input
+        return self.model.outputs[0] if head is None else head.input

@@ -37,7 +37,7 @@ def doctor(*, json: Json = False) -> int:
     table.add_column("", no_wrap=True)
     table.add_column("", no_wrap=True)
     for finding in findings:
-        mark = "[bold red]✗[/]" if finding.problem else "[green]✓[/]"
+        mark = "[bold red]✗[/]" if finding.problem else "–" if finding.remedy else "[green]✓[/]"
         remedy = f"\n→ {finding.remedy}" if finding.remedy else ""
         table.add_row(mark, finding.subject, finding.found + remedy)
     out = console()
