@@ -1,6 +1,10 @@
 """Fixtures that several folders of tests share."""
 
+import hashlib
+import io
 import json
+import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,3 +44,99 @@ def simplexlab(capsys):
 def read_lines(path: Path) -> list[dict]:
     """The records of a metrics file."""
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+CIFAR_URL = "https://www.cs.toronto.edu/~kriz/"
+CIFAR10_NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+
+@dataclass(frozen=True)
+class SmallCifar:
+    """A small set in CIFAR's binary format: the archive, the images in it, and a folder in which TFDS prepared it.
+
+    The prepared folder is an ordinary one: `--data-dir` reads it in any process. To prepare the archive anew, TFDS must
+    be given its checksum: `register`.
+    """
+
+    name: str
+    archive: Path
+    data_dir: Path
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+
+    @property
+    def url(self) -> str:
+        return CIFAR_URL + self.archive.name
+
+    def register(self, monkeypatch: pytest.MonkeyPatch, archive: Path | None = None) -> None:
+        """Have TFDS expect the size and checksum of this archive (or another one) in place of the real one's."""
+        import tensorflow_datasets as tfds
+        from tensorflow_datasets.core.download.checksums import UrlInfo
+
+        contents = (archive or self.archive).read_bytes()
+        info = UrlInfo(tfds.core.utils.Size(len(contents)), hashlib.sha256(contents).hexdigest(), self.archive.name)
+        monkeypatch.setattr(tfds.builder_cls(self.name), "url_infos", {self.url: info})
+
+
+def _learnable_images(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """A coarse pattern for each class under noise: uint8 (N, 32, 32, 3)."""
+    patterns = np.random.default_rng(7).integers(60, 196, (100, 4, 4, 3))
+    images = patterns[labels].repeat(8, axis=1).repeat(8, axis=2)
+    return (images + generator.integers(-60, 60, images.shape)).astype(np.uint8)
+
+
+def _make_small_cifar(folder: Path, name: str, num_classes: int, train_per_class: int, test_per_class: int):
+    from simplexlab.data.tfds_source import import_archives
+
+    generator = np.random.default_rng(0)
+    arrays = {}
+    for part, count in (("train", train_per_class), ("test", test_per_class)):
+        labels = generator.permutation(np.repeat(np.arange(num_classes), count))
+        arrays |= {f"x_{part}": _learnable_images(labels, generator), f"y_{part}": labels}
+
+    def records(part: str) -> bytes:
+        labels = arrays[f"y_{part}"].astype(np.uint8)[:, None]
+        if name == "cifar100":
+            labels = np.hstack([labels // 5, labels])  # coarse, fine
+        pixels = arrays[f"x_{part}"].transpose(0, 3, 1, 2).reshape(len(labels), -1)
+        return np.hstack([labels, pixels]).tobytes()
+
+    if name == "cifar10":
+        archive, prefix = folder / "cifar-10-binary.tar.gz", "cifar-10-batches-bin"
+        train, fifth = records("train"), len(arrays["y_train"]) // 5 * 3073
+        members = {f"data_batch_{k + 1}.bin": train[k * fifth : (k + 1) * fifth] for k in range(5)}
+        members |= {"test_batch.bin": records("test"), "batches.meta.txt": "\n".join(CIFAR10_NAMES).encode()}
+    else:
+        archive, prefix = folder / "cifar-100-binary.tar.gz", "cifar-100-binary"
+        members = {"train.bin": records("train"), "test.bin": records("test")}
+        for kind, count in (("coarse", 20), ("fine", 100)):
+            members[f"{kind}_label_names.txt"] = "\n".join(f"{kind}{label}" for label in range(count)).encode()
+    write_tar(archive, {f"{prefix}/{member}": contents for member, contents in members.items()})
+    small = SmallCifar(name=name, archive=archive, data_dir=folder / "data", **arrays)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        small.register(monkeypatch)
+        import_archives(name, [archive], small.data_dir)
+    return small
+
+
+def write_tar(path: Path, members: dict[str, bytes]) -> None:
+    """Write a .tar.gz with these members."""
+    with tarfile.open(path, "w:gz", compresslevel=1) as tar:
+        for name, contents in members.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(contents)
+            tar.addfile(member, io.BytesIO(contents))
+
+
+@pytest.fixture(scope="session")
+def small_cifar10(tmp_path_factory) -> SmallCifar:
+    """200 training and 50 test images in CIFAR-10's format, prepared by TFDS in `data_dir`."""
+    return _make_small_cifar(tmp_path_factory.mktemp("cifar10"), "cifar10", 10, 20, 5)
+
+
+@pytest.fixture(scope="session")
+def small_cifar100(tmp_path_factory) -> SmallCifar:
+    """200 training and 100 test images in CIFAR-100's format, prepared by TFDS in `data_dir`."""
+    return _make_small_cifar(tmp_path_factory.mktemp("cifar100"), "cifar100", 100, 2, 1)

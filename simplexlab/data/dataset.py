@@ -45,16 +45,16 @@ class Dataset:
             raise UsageError(
                 f"{self.name}: test images are {_size(self.x_test)} but training images are {_size(self.x_train)}"
             )
-        if self.y_train.min() != 0:
-            raise UsageError(f"{self.name}: training labels must start at 0, not {self.y_train.min()}")
-        if self.y_train.max() == 0:
+        present = np.unique(self.y_train)
+        num_classes = len(present)
+        if present[0] != 0:
+            raise UsageError(f"{self.name}: training labels must start at 0, not {present[0]}")
+        if num_classes == 1:
             raise UsageError(f"{self.name}: the training set has a single class; at least two are needed")
-        num_classes = max(len(self.class_names), int(self.y_train.max()) + 1)
-        missing = np.flatnonzero(np.bincount(self.y_train, minlength=num_classes) == 0)
-        if len(missing):
+        if present[-1] != num_classes - 1:
+            gap = np.flatnonzero(present != np.arange(num_classes))[0]
             raise UsageError(
-                f"{self.name}: classes must be numbered 0 to {num_classes - 1} without gaps;"
-                f" class {missing[0]} has no training image"
+                f"{self.name}: labels must be numbered without gaps; no training image has the label {gap}"
             )
         if len(self.class_names) != num_classes:
             raise UsageError(f"{self.name}: {num_classes} classes but {len(self.class_names)} class names")

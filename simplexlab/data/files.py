@@ -47,8 +47,7 @@ def load_npz(path: str | Path) -> Dataset:
         raise UsageError(f"{path} cannot be read: {reason}") from error
     images = {key: _to_uint8(path, key, arrays[key]) for key in ("x_train", "x_test")}
     labels = {key: _to_labels(path, key, arrays[key]) for key in ("y_train", "y_test")}
-    num_classes = int(labels["y_train"].max(initial=0)) + 1
-    names = tuple(str(label) for label in range(num_classes))
+    names = tuple(str(label) for label in range(len(np.unique(labels["y_train"]))))
     return Dataset(name=str(path), **images, **labels, class_names=names)
 
 

@@ -464,5 +464,7 @@ def _damaged(name: str, folder: Path, error: Any) -> RunError:
 
 def _first_line(error: Any) -> str:
     """The first line of an error, without the node names of TensorFlow and the argument list of TFDS."""
-    text = re.sub(r'\{\{.*?\}\}|\[Op:[^]]*\]|Failed to construct dataset ".*?", builder_kwargs ".*?": ', "", str(error))
+    text = re.sub(
+        r'\{\{.*?\}\}|\[Op:[^]]*\].*|Failed to construct dataset ".*?", builder_kwargs ".*?": ', "", str(error)
+    )
     return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)[:200]
