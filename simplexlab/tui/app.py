@@ -14,7 +14,9 @@ from textual.worker import get_current_worker
 from simplexlab.errors import RunError, UsageError
 from simplexlab.runs import Run, RunsFollower
 from simplexlab.tui.launch import Launcher, stop
+from simplexlab.tui.screens.compare import CompareScreen
 from simplexlab.tui.screens.dialogs import Confirm
+from simplexlab.tui.screens.new_run import NewRunScreen
 from simplexlab.tui.screens.run import RunScreen
 from simplexlab.tui.screens.runs import RunsScreen
 
@@ -104,9 +106,26 @@ class SimplexLab(App[None]):
             if hasattr(screen, "show"):
                 screen.show(runs, self.launcher.launches)
 
+    def launch(self, commands: list[list[str]]) -> None:
+        """Queue commands, given as the words after `simplexlab`."""
+        for arguments in commands:
+            self.launcher.submit(arguments)
+        self.follow()
+
+    def action_new_run(self, texts: dict[str, str] | None = None) -> None:
+        """Open the form of a new run."""
+        self.push_screen(NewRunScreen(texts))
+
     def open_run(self, run: Run) -> None:
         """Open the screen of a run."""
         self.push_screen(RunScreen(run.path))
+
+    def compare(self, runs: list[Run]) -> None:
+        """Open the comparison of runs."""
+        if not runs:
+            self.notify("there is nothing to compare", severity="warning")
+            return
+        self.push_screen(CompareScreen(runs))
 
     def stop_runs(self, runs: list[Run]) -> None:
         """Ask the processes of runs to stop."""

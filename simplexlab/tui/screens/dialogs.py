@@ -15,7 +15,8 @@ class Confirm(ModalScreen[bool]):
 
     CSS = """
     Confirm { align: center middle; }
-    Confirm > Vertical { width: 70; max-width: 95%; height: auto; border: round $warning; background: $surface; padding: 1 2; }
+    Confirm > Vertical { width: 70; max-width: 95%; height: auto; border: round $warning; background: $surface; }
+    Confirm > Vertical { padding: 1 2; }
     Confirm Horizontal { height: auto; align-horizontal: right; margin-top: 1; }
     Confirm Button { margin-left: 2; }
     """

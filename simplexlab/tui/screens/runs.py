@@ -17,7 +17,8 @@ from simplexlab.tui.launch import Launch, delete
 from simplexlab.tui.screens.dialogs import Confirm
 from simplexlab.tui.views import explain
 from simplexlab.tui.views import run as views
-from simplexlab.tui.views.records import repeat_command, time_to_fit
+from simplexlab.tui.views.form import texts_of
+from simplexlab.tui.views.records import experiment_of, repeat_command, time_to_fit
 from simplexlab.tui.views.table import (
     COLUMNS,
     NARROW_COLUMNS,
@@ -32,6 +33,7 @@ from simplexlab.tui.views.table import (
 from simplexlab.tui.widgets.chart import Chart
 from simplexlab.tui.widgets.panel import Panel
 
+FIRST_COMMAND = "simplexlab train --loss ce --corrupt 0.2"
 PREVIEW_RECORDS = 300
 PREVIEW_WIDTH = 130
 
@@ -55,6 +57,7 @@ class RunsScreen(Screen):
     BINDINGS: ClassVar = [
         Binding("enter", "open", "Open"),
         Binding("n", "app.new_run", "New run"),
+        Binding("N", "again", "New from this", show=False),
         Binding("space", "mark", "Mark"),
         Binding("c", "compare", "Compare"),
         Binding("x", "stop", "Stop"),
@@ -149,7 +152,7 @@ class RunsScreen(Screen):
         self.query_one("#empty", Static).update(
             f"No run matches “{self.words}”; escape shows all."
             if self.words
-            else "No runs yet. Press n to start one, or in another terminal:\n\n  simplexlab train --loss ce --corrupt 0.2"
+            else f"No runs yet. Press n to start one, or in another terminal:\n\n  {FIRST_COMMAND}"
         )
 
     def _update(self, rows: dict[str, dict[str, Text]]) -> None:
@@ -261,6 +264,11 @@ class RunsScreen(Screen):
             self.marked ^= {self.chosen.name}
             self._again()
         self.table.action_cursor_down()
+
+    def action_again(self) -> None:
+        """Open the form of a new run with the options of the highlighted one."""
+        if isinstance(self.chosen, Run):
+            self.app.action_new_run(texts_of(experiment_of(self.chosen)))
 
     def action_compare(self) -> None:
         """Compare the marked runs, or all that are shown."""

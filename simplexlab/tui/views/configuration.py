@@ -43,10 +43,7 @@ def project(geometry: dict[str, np.ndarray]) -> Projected | None:
     means = means.astype(np.float64)
     classes, space = means.shape
     wanted = 2 if classes <= 3 else 3
-    if space <= wanted:
-        projection = np.eye(space)
-    else:
-        projection = simplex_projection(means, wanted)
+    projection = np.eye(space) if space <= wanted else simplex_projection(means, wanted)
     ideal = None
     if classes <= space + 1:
         ideal = align_procrustes(regular_simplex(classes, space), means)
@@ -105,7 +102,7 @@ def configuration_chart(
     Args:
         geometry: arrays of one evaluation, or None.
         yaw, pitch: how far the picture is turned, in radians.
-        most_edges: with at most this many classes the edges of the ideal simplex are drawn, else spokes to its vertices.
+        most_edges: up to this many classes the edges of the ideal simplex are drawn, beyond it spokes.
     """
     picture = project(geometry) if geometry else None
     if picture is None:

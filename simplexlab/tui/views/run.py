@@ -119,13 +119,23 @@ def cosines(rows: np.ndarray) -> np.ndarray:
     return np.clip(unit @ unit.T, -1, 1)
 
 
-def overlay(title: str, y_label: str, runs: list[tuple[str, Records]], key: str, log: bool = False) -> ChartSpec:
-    """One key of several runs over each other; the colour of a run is its place in the list."""
+def overlay(title: str, y_label: str, runs: list[tuple[str, Records]], key: str, log: bool | None = False) -> ChartSpec:
+    """One key of several runs over each other; the colour of a run is its place in the list.
+
+    Args:
+        title, y_label: of the chart.
+        runs: name and records of each.
+        key: what is drawn.
+        log: whether the y axis is logarithmic; None for where the runs are more than a decade apart.
+    """
     series = []
     marks: tuple[Mark, ...] = ()
     for index, (name, records) in enumerate(runs):
         series.append(Series(name, *column(records, key), colour=index, marker="o+x*#@%&"[index % 8]))
         marks += tuple(Mark("", mark.at, mark.colour) for mark in divergence(records))
+    if log is None:
+        last = np.array([one.y[-1] for one in series if len(one.y)])
+        log = bool(len(last) and last.min() > 0 and last.max() > 10 * last.min())
     return ChartSpec(title, y_label=y_label, series=tuple(series), vertical=marks, log=log)
 
 
@@ -148,4 +158,6 @@ def fit_against_corruption(rows: list[tuple[str, float, int | None, int]]) -> Ch
             xs = np.unique([corrupt for corrupt, _ in points])
             ys = np.array([np.mean([fit for corrupt, fit in points if corrupt == x]) for x in xs])
             series.append(Series("", xs, ys, colour=index, marker="·"))
-    return ChartSpec("Time to fit", "corruption", "iterations", tuple(series))
+    highest = max((row[2] if row[2] is not None else row[3] for row in rows), default=1)
+    sides = {"x_limits": (-0.05, 1.0), "y_limits": (0.0, 1.1 * max(highest, 1))}
+    return ChartSpec("Time to fit", "corruption", "iterations", tuple(series), **sides)

@@ -2,6 +2,8 @@
 
 import numpy as np
 from rich.text import Text
+from textual.events import Mount
+from textual.reactive import reactive
 from textual_plot import HiResMode, PlotWidget
 from textual_plot.axis_formatter import NumericAxisFormatter
 
@@ -47,16 +49,16 @@ class Chart(PlotWidget):
     Chart > .plot--label { color: $foreground 80%; text-style: none; }
     """
 
-    margin_top = 0
+    margin_top = reactive(0)
 
     def __init__(self, spec: ChartSpec | None = None, **arguments):
         super().__init__(**arguments)
         self.spec = spec or ChartSpec("")
         self._shown_limits = None
 
-    def on_mount(self) -> None:
+    def on_mount(self, event: Mount) -> None:
         """Draw what was given before there was a terminal."""
-        self.set_reactive(PlotWidget.margin_top, 0)
+        event.prevent_default()  # else the library's handler runs after this one and forgets the limits
         super().on_mount()
         self._draw()
 
@@ -144,6 +146,13 @@ class Chart(PlotWidget):
         self._shown_limits = None
         self._draw()
         self.post_message(self.ScaleChanged(self, self._x_min, self._x_max, self._y_min, self._y_max))
+
+    def share_x(self, low: float, high: float) -> None:
+        """Show the given stretch of the x axis, as another chart does."""
+        if (low, high) != (self._x_min, self._x_max):
+            self._auto_x_min = self._auto_x_max = False
+            self._x_min, self._x_max = low, high
+            self._rerender()
 
     def _limits(self) -> tuple[tuple[float, float], tuple[float, float]]:
         (x_low, x_high), (y_low, y_high) = limits(self.spec)

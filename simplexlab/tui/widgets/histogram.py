@@ -44,12 +44,13 @@ class Histograms(Static, can_focus=True):
 
 
 def _strip(text: Text, histogram: Histogram, index: int, width: int, rows: int, dark: bool, labelled: bool) -> None:
-    text.append(histogram.label, f"bold {colour(index, dark)}")
+    head = Text(histogram.label, f"bold {colour(index, dark)}")
     if histogram.mean is not None:
-        text.append(f" {histogram.mean:.3f}")
+        head.append(f" {histogram.mean:.3f}", "not bold")
     for mark in histogram.marks:
-        text.append(f"  ▲{mark.label}", colour(mark.colour, dark))
-    text.append("\n")
+        head.append(f"  ▲{mark.label}", f"not bold {colour(mark.colour, dark)}")
+    head.truncate(width)
+    text.append_text(head).append("\n")
     heights = bins_for(histogram.counts, width)
     heights = heights / (heights.max() or 1.0) * rows
     for row in range(rows - 1, -1, -1):

@@ -11,7 +11,7 @@ from textual.widgets import Static, Tab, Tabs
 from simplexlab.tui.views.charts import Spec
 from simplexlab.tui.widgets.chart import Chart
 
-WIDE, HIGH = 110, 34
+WIDE, HIGH = 100, 30
 
 
 class Panel(Vertical):
@@ -113,7 +113,7 @@ class Panels(Container):
     @property
     def single(self) -> bool:
         """Whether one panel is shown at a time."""
-        return self.enlarged or self.size.width < WIDE or self.size.height < HIGH - 4
+        return self.enlarged or self.size.width < WIDE or self.size.height < HIGH
 
     def choose(self, index: int) -> None:
         """Show, or in the grid focus, a panel by its number from 0."""

@@ -1,0 +1,153 @@
+"""The form of a new run, made from the fields of `Experiment`: texts in, checked experiments out."""
+
+import dataclasses
+import itertools
+import shlex
+from pathlib import Path
+from typing import Any
+
+from simplexlab.config import (
+    RECIPES,
+    Experiment,
+    defaults_by_dataset,
+    field_choices,
+    field_type,
+    flag,
+    format_value,
+    nearest,
+)
+from simplexlab.errors import UsageError
+from simplexlab.runs.folder import check_name
+
+FIELDS = {field.name: field for field in dataclasses.fields(Experiment) if field.name != "run_dir"}
+# These hold one value: commas belong to it, or two runs cannot share it.
+SINGLE = ("devices", "data_dir", "name", "dataset")
+MOST_RUNS = 200
+
+PRESETS: dict[str, dict[str, str]] = {
+    "CE against SC on clean labels": {"loss": "ce, sc"},
+    "CE against SC with 20 % flipped labels": {"loss": "ce, sc", "corrupt": "0.2"},
+    "All three losses, 40 % flipped labels": {"loss": "ce, ce-fix, sc", "corrupt": "0.4"},
+    "ReLU or no ReLU": {"loss": "sc", "encoder": "resnet-small, resnet-small-preact"},
+    "When does SC give up? Time to fit over corruption": {
+        "loss": "ce, sc",
+        "corrupt": "0, 0.2, 0.4, 0.6, 0.8",
+        "width": "8",
+        "iterations": "2000",
+        "evaluate_every": "50",
+        "until_fit": "on",
+    },
+    "Temperature of SC": {"loss": "sc", "temperature": "0.05, 0.1, 0.5"},
+    "A run of seconds": {"encoder": "mlp", "width": "8", "iterations": "200", "evaluate_every": "20"},
+}
+
+
+def options_of(name: str) -> tuple[str, ...]:
+    """The words a field can take, () where it takes numbers or free text."""
+    field = FIELDS[name]
+    return ("on", "off") if field_type(field) is bool else field_choices(field)
+
+
+def default_text(name: str, dataset: str) -> str:
+    """The default of a field for a dataset, as text; "" where the default is none."""
+    field = FIELDS[name]
+    value = field.default
+    if value is None:
+        value = RECIPES[Experiment(dataset=dataset or "digits").recipe].get(name)
+    return "" if value is None else as_text(value)
+
+
+def as_text(value: Any) -> str:
+    """A value as the form shows it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return format_value(value)
+
+
+def help_of(name: str) -> str:
+    """What a field means, its limits and its defaults."""
+    field = FIELDS[name]
+    parts = [field.metadata["help"]]
+    by_dataset = defaults_by_dataset(name)
+    if by_dataset:
+        parts.append(
+            "Default: " + ", ".join(f"{recipe} {as_text(value)}" for recipe, value in by_dataset.items()) + "."
+        )
+    if options_of(name):
+        parts.append("Space adds or takes away; several make one run each.")
+    elif name not in SINGLE:
+        parts.append("Several values with commas make one run each.")
+    return " ".join(parts)
+
+
+def texts_of(experiment: dict[str, Any]) -> dict[str, str]:
+    """The form filled with the options of a run; its name stays free."""
+    return {
+        name: as_text(value)
+        for name, value in experiment.items()
+        if name in FIELDS and name != "name" and value is not None and value != FIELDS[name].default
+    }
+
+
+def parse(name: str, text: str) -> list[Any]:
+    """The values of one field; [] where it is left to its default.
+
+    Raises:
+        UsageError: a value is of the wrong kind.
+    """
+    text = text.strip()
+    words = [text] if name in SINGLE else [word.strip() for word in text.split(",")]
+    return [_value(name, word) for word in words if word]
+
+
+def _value(name: str, word: str) -> Any:
+    kind, choices = field_type(FIELDS[name]), options_of(name)
+    if choices:
+        if word not in choices:
+            raise UsageError(f"{flag(name)} {word}: {nearest(word, choices)}")
+        return word == "on" if kind is bool else word
+    try:
+        return kind(word)
+    except ValueError:
+        wanted = "a whole number" if kind is int else "a number"
+        raise UsageError(f'{flag(name)} "{word}" is not {wanted}') from None
+
+
+def experiments(texts: dict[str, str], run_dir: Path) -> list[Experiment]:
+    """Every combination of the values in the form, checked.
+
+    Args:
+        texts: Text of each field; missing or empty ones keep their default.
+        run_dir: Folder that will hold the runs.
+
+    Returns:
+        One experiment a run, as it was asked for: defaults of the dataset are left open.
+
+    Raises:
+        UsageError: what is wrong, in one line.
+    """
+    values = {name: found for name, text in texts.items() if (found := parse(name, text))}
+    combinations = 1
+    for found in values.values():
+        combinations *= len(found)
+    if combinations > MOST_RUNS:
+        raise UsageError(f"these are {combinations} runs; a form starts at most {MOST_RUNS}")
+    made = [
+        Experiment(**dict(zip(values, chosen, strict=True)), run_dir=str(run_dir))
+        for chosen in itertools.product(*values.values())
+    ]
+    for experiment in made:
+        experiment.resolve()
+    name = made[0].name
+    if name is not None:
+        check_name(name)
+        if len(made) > 1:
+            raise UsageError(f"--name {name} names one run and these are {len(made)}; leave it empty")
+        if (run_dir / name).exists():
+            raise UsageError(f"a run named {name} exists already in {run_dir}; choose another name")
+    return made
+
+
+def arguments(experiment: Experiment) -> list[str]:
+    """Words after `simplexlab` that start an experiment."""
+    return shlex.split(experiment.command_line())[1:]
