@@ -123,7 +123,7 @@ def take_lock(path: Path, *, shared: bool = False) -> int:
         OSError: there is no lock file, or it cannot be opened.
     """
     flags = os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT
-    descriptor = os.open(path / LOCK_FILE, flags | os.O_CLOEXEC, 0o666)
+    descriptor = os.open(path / LOCK_FILE, flags, 0o666)
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -4,7 +4,7 @@ import math
 import os
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from simplexlab.runs import folder
 from simplexlab.runs.folder import parse_line
@@ -55,10 +55,9 @@ class MetricsFollower:
         """
         try:
             with open(self.path, "rb", buffering=0) as file:
-                size = os.fstat(file.fileno()).st_size
-                if self._offset and not self._continues(file, size):
+                if not self._continues(file):
                     self._restart()
-                return self._read(file) if size > self._offset else []
+                return self._read(file)
         except FileNotFoundError:
             if self._offset:
                 self._restart()
@@ -70,14 +69,12 @@ class MetricsFollower:
         self.restarts += 1
         self._begin()
 
-    def _continues(self, file, size: int) -> bool:
+    def _continues(self, file: BinaryIO) -> bool:
         """Whether the last line that was read is still where it was."""
-        if size < self._offset:
-            return False
         file.seek(self._offset - len(self._last_line))
         return file.read(len(self._last_line)) == self._last_line
 
-    def _read(self, file) -> list[dict[str, Any]]:
+    def _read(self, file: BinaryIO) -> list[dict[str, Any]]:
         kept: list[tuple[int, bytes]] = []
         rest = b""
         file.seek(self._offset)

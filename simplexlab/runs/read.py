@@ -115,23 +115,20 @@ def find_run(run: str | Path, run_dir: str | Path = "runs") -> Path:
 
 
 def read_last_metrics(path: str | Path) -> dict[str, Any] | None:
-    """The last complete line of a run's `metrics.jsonl`, found from its end; None if there is none."""
+    """The last record of a run's `metrics.jsonl`, found from its end; None if there is none."""
     try:
         with open(Path(path, folder.METRICS_FILE), "rb") as file:
             size = file.seek(0, os.SEEK_END)
-            block = 8192
-            while True:
-                start = max(0, size - block)
-                file.seek(start)
-                lines = file.read(size - start).split(b"\n")[:-1]
-                for line in reversed(lines if start == 0 else lines[1:]):
+            for block in (1 << 13, 1 << 16, 1 << 20, 1 << 24):
+                file.seek(max(0, size - block))
+                for line in reversed(file.read(block).split(b"\n")):
                     if (record := parse_line(line)) is not None:
                         return record
-                if start == 0 or block > 1 << 24:
-                    return None
-                block *= 8
+                if block >= size:
+                    break
     except OSError:
-        return None
+        pass
+    return None
 
 
 def read_labels(path: str | Path) -> tuple[np.ndarray, np.ndarray]:

@@ -200,7 +200,7 @@ class RunWriter:
             line, _ = encode({**record, "non_finite": non_finite})
         path = self.path / folder.METRICS_FILE
         with self._mutex, _told(path):
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
             try:
                 size = os.fstat(descriptor).st_size
                 try:
@@ -404,7 +404,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 def _replace_file(path: Path, data: bytes, *, sync: bool) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         try:
             _write_all(descriptor, data)
             if sync:
@@ -419,7 +419,7 @@ def _replace_file(path: Path, data: bytes, *, sync: bool) -> None:
 
 
 def _overwrite_file(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_WRONLY)
     try:
         # Spaces instead of a shorter file: one write, so that a reader sees the old text or the new one.
         os.pwrite(descriptor, data[:-1].ljust(os.fstat(descriptor).st_size - 1) + b"\n", 0)
