@@ -121,11 +121,14 @@ def exact_law(num_classes, batch_size, samples, sampling):
     for count in range(first, last + 1):
         law[count] = value
         left = mpmath.mpf(batch_size - count)
-        ratio = {
-            "multiset": (own + count) * left / ((count + 1) * (others + left - 1 or 1)),
-            "iid": left / ((count + 1) * (num_classes - 1)),
-            "without-replacement": (own - count) * left / ((count + 1) * (others - left + 1)),
-        }[sampling]
+        if count == last:
+            break
+        if sampling == "multiset":
+            ratio = (own + count) * left / ((count + 1) * (others + left - 1))
+        elif sampling == "iid":
+            ratio = left / ((count + 1) * (num_classes - 1))
+        else:
+            ratio = (own - count) * left / ((count + 1) * (others - left + 1))
         value *= ratio
         if ratio < 1 and value < mpmath.mpf(10) ** -40:
             break
