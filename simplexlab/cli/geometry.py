@@ -1,6 +1,7 @@
 """`simplexlab geometry`: the statistics of anyone's representations, each beside its optimum."""
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,12 +10,12 @@ from cyclopts import Parameter
 from simplexlab.cli.common import Json, print_json, usage_errors
 from simplexlab.errors import UsageError
 
+CONTENTS = "z (N, h), y (N,) in 0 … K−1 and, where there are weights, w (K, h)"
+
 
 @usage_errors
 def geometry(
-    file: Annotated[
-        Path, Parameter(help="An .npz with z (N, h), y (N,) in 0 … K−1 and, if there are, weights w (K, h).")
-    ],
+    file: Annotated[Path, Parameter(help=f"An .npz file with {CONTENTS}.")],
     /,
     *,
     json: Json = False,
@@ -23,41 +24,60 @@ def geometry(
     from simplexlab.geometry import optimum, statistics
 
     arrays = _load(file)
-    found = statistics(arrays["z"], arrays["y"], arrays.get("w"))
-    record = found.to_dict()
+    record = statistics(arrays["z"], arrays["y"], arrays.get("w")).to_dict()
     if json:
-        frame = optimum(found.num_classes, "nonnegative")
-        print_json(record | {"optimum": optimum(found.num_classes), "orthogonal_frame": frame})
+        features = "nonnegative" if record["nonnegative"] else "free"
+        print_json(record | {"features": features, "optimum": optimum(record["num_classes"], features)})
         return
 
     from simplexlab.cli.tables import console, statistics_table
 
     out = console()
-    out.print(statistics_table(record, title=_title(record)))
+    out.print(f"{record['num_points']} representations of {record['num_classes']} classes, h = {record['dimension']}\n")
+    out.print(statistics_table(record))
+    out.print()
+    for line in _remarks(record):
+        out.print(line)
 
 
-def _title(record: dict[str, Any]) -> str:
-    return (
-        f"{record['num_points']} representations of {record['num_classes']} classes in {record['dimension']} dimensions"
-    )
+def _remarks(record: dict[str, Any]) -> list[str]:
+    norms = record["norms"]
+    remarks = [f"Norms: {norms['minimum']:.4g} to {norms['maximum']:.4g}, mean {norms['mean']:.4g}."]
+    deviation = record["simplex_deviation"]
+    if deviation is None:
+        remarks.append("Every class mean is 0.")
+    else:
+        remarks.append(
+            f"Class means off a regular simplex, in units of their norm: centre {deviation['centre']:.4f}, "
+            f"norms {deviation['norm']:.4f}, inner products {deviation['inner_product']:.4f}."
+        )
+    if record["num_classes"] > record["dimension"] + 1:
+        remarks.append("K > h + 1: no regular simplex exists in this dimension, its values are out of reach.")
+    if record["imbalance"] > 0:
+        remarks.append(f"The largest class has {record['imbalance']:.0%} more points than the smallest.")
+    if record["uniformity_points"] < record["num_points"]:
+        remarks.append(f"The uniformity is from {record['uniformity_points']} of the points.")
+    return remarks
 
 
 def _load(file: Path) -> dict[str, Any]:
     import numpy as np
 
     if not file.is_file():
-        raise UsageError(f"no file {file}")
+        raise UsageError(f"there is no file {file}")
+    if not zipfile.is_zipfile(file):
+        raise UsageError(f"{file} is not an .npz file; it needs {CONTENTS}")
     try:
         with np.load(file, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise UsageError(f"{file} is not an .npz file with the arrays z, y and, if there are, w")
             missing = [key for key in ("z", "y") if key not in archive.files]
             if missing:
-                raise UsageError(f"{file} has no array {' and no array '.join(missing)}; it needs z (N, h) and y (N,)")
+                raise UsageError(f"{file} lacks {' and '.join(missing)}; it needs {CONTENTS}")
             return {key: archive[key] for key in ("z", "y", "w") if key in archive.files}
-    except (OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{file} cannot be read as an .npz file: {error}") from error
-    except ValueError as error:
-        if isinstance(error, UsageError):
-            raise
-        raise UsageError(f"{file} holds pickled objects; z, y and w must be plain arrays of numbers") from error
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UsageError(f"{file} is damaged: {error}") from error
+    except UsageError:
+        raise
+    except ValueError as error:  # what numpy raises for objects that only pickle could load
+        raise UsageError(
+            f"{file} holds objects that are not numbers; they are not loaded, as that runs code"
+        ) from error

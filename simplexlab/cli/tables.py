@@ -36,11 +36,11 @@ def statistics_table(record: dict[str, Any], title: str | None = None) -> Table:
     """
     from simplexlab import geometry
 
-    relu = record.get("frame_bound") is not None
+    relu = record.get("frame_bound") is not None or record.get("nonnegative", False)
     simplex, frame = (geometry.optimum(record["num_classes"], features) for features in ("free", "nonnegative"))
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("statistic")
-    table.add_column("this run", justify="right")
+    table.add_column("value", justify="right")
     table.add_column("5–95 %", justify="right")
     table.add_column("simplex", justify="right")
     if relu:

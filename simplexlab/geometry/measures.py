@@ -67,6 +67,7 @@ class Statistics:
     Attributes:
         num_points, num_classes, dimension: N, K, h.
         class_counts: points of each class, shape (K,).
+        nonnegative: whether no coordinate is negative, as after a ReLU; the orthogonal frame is then the optimum.
         imbalance: largest over smallest class count, minus 1; 0 exactly for balanced labels.
         class_mean_similarity: γ(μ_i, μ_j) over i < j.
         weight_similarity: γ(w_i, w_j) over i < j; None without weights.
@@ -90,6 +91,7 @@ class Statistics:
     num_classes: int
     dimension: int
     class_counts: np.ndarray
+    nonnegative: bool
     imbalance: float
     class_mean_similarity: Distribution
     weight_similarity: Distribution | None
@@ -114,6 +116,7 @@ class Statistics:
             "num_points": self.num_points,
             "num_classes": self.num_classes,
             "dimension": self.dimension,
+            "nonnegative": self.nonnegative,
             "imbalance": self.imbalance,
             "class_mean_similarity": self.class_mean_similarity.to_dict(),
             "weight_similarity": self.weight_similarity.to_dict() if self.weight_similarity else None,
@@ -258,6 +261,7 @@ def statistics(
         num_classes=num_classes,
         dimension=dimension,
         class_counts=counts,
+        nonnegative=bool(representations.min() >= 0),
         imbalance=imbalance(counts),
         class_mean_similarity=Distribution.of(pairwise_similarity(class_means)),
         weight_similarity=None if weights is None else Distribution.of(pairwise_similarity(weights)),
