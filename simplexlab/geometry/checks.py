@@ -94,5 +94,5 @@ def class_labels(labels: ArrayLike, num_points: int, num_classes: int | None = N
     if (counts == 0).any():
         absent = np.flatnonzero(counts == 0)
         names = ", ".join(map(str, absent[:5])) + (" …" if len(absent) > 5 else "")
-        raise ValueError(f"every class 0 … {len(counts) - 1} needs a point; absent: {names}")
+        raise ValueError(f"the labels must cover 0 … {len(counts) - 1}; no point has label {names}")
     return array, counts

@@ -199,8 +199,8 @@ def test_record_is_plain_json_with_quantiles():
     [
         (np.ones(4), [0, 0, 1, 1], None, "must be a matrix"),
         (np.ones((4, 2)), [0, 1], None, "one number for each of 4 points"),
-        (np.ones((4, 2)), [1, 1, 2, 2], None, "absent: 0"),
-        (np.ones((4, 2)), [0, 0, 2, 2], None, "absent: 1"),
+        (np.ones((4, 2)), [1, 1, 2, 2], None, "no point has label 0"),
+        (np.ones((4, 2)), [0, 0, 2, 2], None, "no point has label 1"),
         (np.ones((4, 2)), [-1, 0, 0, 1], None, "got -1"),
         (np.ones((4, 2)), [0, 0, 0, 0], None, "single class"),
         (np.ones((4, 2)), [0, 0, 1, 10**9], None, "without a gap"),
@@ -220,7 +220,7 @@ def test_refuses(points, labels, weights, message):
 
 
 def test_a_class_that_should_be_there_and_is_absent():
-    with pytest.raises(ValueError, match="absent: 2"):
+    with pytest.raises(ValueError, match="no point has label 2"):
         statistics(np.eye(4), [0, 0, 1, 1], num_classes=3)
     with pytest.raises(ValueError, match=r"0 … 1, got 0 … 2"):
         statistics(np.eye(4), [0, 2, 1, 1], num_classes=2)
