@@ -1,0 +1,219 @@
+"""`simplexlab toy`: free points instead of an encoder, and where the losses put them."""
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from simplexlab.cli.common import Json, WholeNumber, print_json
+from simplexlab.toy.settings import Toy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+toy = App(name="toy", help_epilogue="Example: simplexlab toy sc --classes 4 --dimension 3\n")
+
+
+def _option(help: str, default: str) -> Parameter:
+    """A parameter whose default depends on the others."""
+    return Parameter(help=help, show_default=lambda _: default)
+
+
+Classes = Annotated[WholeNumber, Parameter(help="Number of classes K, 2 to 5.")]
+Dimension = Annotated[WholeNumber, Parameter(help="Dimension h of the space, 2 or 3.")]
+Seed = Annotated[WholeNumber, Parameter(help="Seed of the first points and of the batches.")]
+EvaluateEvery = Annotated[WholeNumber | None, _option("Steps between evaluations; each keeps a frame.", "10")]
+RunDir = Annotated[str, Parameter(help="Folder that holds the runs.")]
+Name = Annotated[str | None, Parameter(help="Name of this run's folder; by default made from the options.")]
+
+
+@toy.command(help_epilogue="Example: simplexlab toy ce --classes 3 --weight-decay 0.01\n")
+def ce(
+    *,
+    classes: Classes = Toy.classes,
+    dimension: Dimension = Toy.dimension,
+    points_per_class: Annotated[WholeNumber | None, _option("Points in each class.", "100")] = None,
+    weight_decay: Annotated[float | None, _option("λ of the penalty λ‖W‖²_F.", "0.01")] = None,
+    learning_rate: Annotated[
+        float | None,
+        _option("Learning rate; the weights take at most 1/(2λ + ½).", "points a step / 30, at least 10"),
+    ] = None,
+    steps: Annotated[WholeNumber | None, _option("Steps of gradient descent.", "500")] = None,
+    batch_size: Annotated[
+        WholeNumber | None, _option("Points a step, drawn i.i.d. with replacement.", "all of them, once")
+    ] = None,
+    seed: Seed = Toy.seed,
+    evaluate_every: EvaluateEvery = None,
+    run_dir: RunDir = Toy.run_dir,
+    name: Name = None,
+    json: Json = False,
+) -> int:
+    """Minimise cross-entropy + λ‖W‖²_F over points in the unit disc (or ball) and weights W.
+
+    Each step is gradient descent on Keras's cross-entropy; points that leave the ball return to its surface. The bound
+    is Corollary 2.
+    """
+    return _run(
+        Toy(
+            loss="ce",
+            classes=classes,
+            dimension=dimension,
+            points_per_class=points_per_class,
+            weight_decay=weight_decay,
+            learning_rate=learning_rate,
+            steps=steps,
+            batch_size=batch_size,
+            seed=seed,
+            evaluate_every=evaluate_every,
+            run_dir=run_dir,
+            name=name,
+        ),
+        json,
+    )
+
+
+@toy.command(help_epilogue="Example: simplexlab toy sc --all-batches\n")
+def sc(
+    *,
+    classes: Classes = Toy.classes,
+    dimension: Dimension = Toy.dimension,
+    points_per_class: Annotated[
+        WholeNumber | None, _option("Points in each class.", "100; with --all-batches 4")
+    ] = None,
+    temperature: Annotated[
+        float | None,
+        _option("Temperature τ; the points lie on the sphere of radius 1/√τ.", "0.3; with --all-batches 1"),
+    ] = None,
+    learning_rate: Annotated[float | None, _option("Learning rate.", "points a step · τ / 9")] = None,
+    steps: Annotated[
+        WholeNumber | None,
+        _option("Steps of gradient descent, or most iterations of L-BFGS.", "500; with --all-batches 200"),
+    ] = None,
+    batch_size: Annotated[
+        WholeNumber | None,
+        _option(
+            "Points a step, drawn i.i.d. with replacement; with --all-batches, the size of the batches.",
+            "all of them, once; with --all-batches 9",
+        ),
+    ] = None,
+    all_batches: Annotated[
+        bool, Parameter(negative="", help="Minimise the exact mean loss over all batches, by L-BFGS (Fig. 6).")
+    ] = False,
+    seed: Seed = Toy.seed,
+    evaluate_every: EvaluateEvery = None,
+    run_dir: RunDir = Toy.run_dir,
+    name: Name = None,
+    json: Json = False,
+) -> int:
+    """Minimise the supervised contrastive loss over points on the circle (or sphere).
+
+    Each step is gradient descent on the Keras loss `SupervisedContrastive`; points return to the sphere after it. The
+    bound is Theorem 2 for the batches that are drawn; a batch's loss is the sum over its anchors.
+    """
+    return _run(
+        Toy(
+            loss="sc",
+            classes=classes,
+            dimension=dimension,
+            points_per_class=points_per_class,
+            temperature=temperature,
+            learning_rate=learning_rate,
+            steps=steps,
+            batch_size=batch_size,
+            all_batches=all_batches,
+            seed=seed,
+            evaluate_every=evaluate_every,
+            run_dir=run_dir,
+            name=name,
+        ),
+        json,
+    )
+
+
+def _run(options: Toy, json: bool) -> int:
+    resolved = options.resolve()
+
+    from simplexlab.toy.run import run_toy
+
+    with _progress(resolved.steps) as report:
+        result = run_toy(options, report)
+    if json:
+        print_json(result)
+    else:
+        _print_result(resolved, result)
+    return 130 if result["state"] == "stopped" else 0
+
+
+@contextmanager
+def _progress(total: int) -> "Iterator[Callable[[dict[str, Any]], None]]":
+    """Show each evaluation on stderr: a bar on a terminal, plain lines elsewhere."""
+    import sys
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+
+        def line(record: dict[str, Any]) -> None:
+            print(f"step {record['iteration']}/{total}  {_numbers(record)}", file=sys.stderr, flush=True)
+
+        yield line
+        return
+    columns = (BarColumn(bar_width=None), MofNCompleteColumn(), TextColumn("{task.fields[numbers]}"))
+    with Progress(*columns, console=console, expand=True, transient=True) as progress:
+        task = progress.add_task("", total=total, numbers="starting")
+        yield lambda record: progress.update(task, completed=record["iteration"], numbers=_numbers(record))
+
+
+def _numbers(record: dict[str, Any]) -> str:
+    return f"loss {record['loss']:.6g}  excess {record['excess']:.3g}"
+
+
+def _print_result(options: Toy, result: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from simplexlab.cli.tables import console, statistics_table
+
+    out = console()
+    out.print(f"{result['run']}: {result['state']} after {result['iterations']} steps, {result['seconds']:.1f} s\n")
+    head = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in _summary(options, result):
+        head.add_row(name, value)
+    out.print(head)
+    out.print()
+    out.print(statistics_table(result))
+    if not options.is_tight:
+        out.print(
+            f"\nNo regular simplex of {options.classes} vertices exists in {options.dimension} dimensions (K > h + 1): "
+            "the bound holds, but no configuration reaches it."
+        )
+    out.print(f"\nRun folder: {Path(options.run_dir, result['run'])}", soft_wrap=True)
+
+
+def _summary(options: Toy, result: dict[str, Any]) -> "Iterator[tuple[str, str]]":
+    """Loss and bound, then the deviation from each equality condition of the theorem."""
+    objective = (
+        "mean cross-entropy + λ‖W‖²"
+        if options.loss == "ce"
+        else "mean over all batches, sum over anchors"
+        if options.all_batches
+        else "batch of all points, sum over anchors"
+        if options.batch_size is None
+        else "expected batch, sum over anchors"
+    )
+    error = result["excess_standard_error"]
+    yield "loss", f"{result['final_loss']:.9g}  ({objective})"
+    yield "bound", f"{result['bound']:.9g}  ({'Corollary 2' if options.loss == 'ce' else 'Theorem 2'})"
+    yield "excess over it", f"{result['excess']:.3g}" + ("" if error is None else f" ± {error:.2g}")
+    if "weight_norm" in result:
+        yield "mean norm of a weight", f"{result['weight_norm']:.6g}  (r_W = {result['optimal_weight_norm']:.6g})"
+    for name, meaning in (
+        ("C1", "classes collapsed"),
+        ("C2", "class means at a regular simplex"),
+        ("C3wd", "weights at r_W/ρ times the class means"),
+    ):
+        if name in result["conditions"]:
+            yield f"deviation from {name}", f"{result['conditions'][name]:.3g}  ({meaning})"
