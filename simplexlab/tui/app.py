@@ -1,14 +1,20 @@
 """The application: follows the folder of runs, starts and stops runs, and moves between the screens."""
 
+import re
+import threading
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from rich.segment import Segment
 from textual import work
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.color import Color
 from textual.filter import Monochrome, NoColor
+from textual.screen import Screen
+from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from simplexlab.errors import RunError, UsageError
@@ -16,10 +22,17 @@ from simplexlab.runs import Run, RunsFollower
 from simplexlab.tui.launch import Launcher, stop
 from simplexlab.tui.screens.compare import CompareScreen
 from simplexlab.tui.screens.dialogs import Confirm
+from simplexlab.tui.screens.help import HelpScreen
+from simplexlab.tui.screens.lessons import LessonsScreen
 from simplexlab.tui.screens.new_run import NewRunScreen
 from simplexlab.tui.screens.run import RunScreen
 from simplexlab.tui.screens.runs import RunsScreen
+from simplexlab.tui.screens.toy import ToyScreen
+from simplexlab.tui.views.charts import Spec
+from simplexlab.tui.widgets.panel import Panel, Panels
 
+PALETTE_RUNS = 50
+MOST_COMPARED = 24
 DARK, LIGHT = "textual-dark", "textual-light"
 
 
@@ -49,6 +62,8 @@ class SimplexLab(App[None]):
     BINDINGS: ClassVar = [
         Binding("q", "quit", "Quit"),
         Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("t", "toy", "Toy", show=False),
+        Binding("l", "lessons", "Lessons", show=False),
         Binding("T", "theme", "Light/dark", show=False),
         Binding("E", "save_screen", "Screen as SVG", show=False),
         Binding("P", "save_chart", "Chart as PNG", show=False),
@@ -61,7 +76,7 @@ class SimplexLab(App[None]):
         jobs: int = 2,
         plain: bool = False,
         light: bool = False,
-        export_dir: Path = Path("."),
+        export_dir: Path = Path("figures"),
     ):
         super().__init__()
         self.run_dir = run_dir
@@ -77,6 +92,7 @@ class SimplexLab(App[None]):
         self.runs: list[Run] = []
         self.launcher = Launcher(run_dir, jobs)
         self._follower = RunsFollower(run_dir)
+        self._lock = threading.Lock()
 
     @property
     def can_resume(self) -> bool:
@@ -91,10 +107,11 @@ class SimplexLab(App[None]):
         self.follow()
         self.set_interval(1.0, self.follow)
 
-    @work(thread=True, exclusive=True, group="follow runs")
+    @work(thread=True, group="follow runs")
     def follow(self) -> None:
         """Look what changed in the folder, beside the event loop."""
-        runs = self._follower.poll()
+        with self._lock:
+            runs = self._follower.poll()
         if not get_current_worker().is_cancelled:
             self.call_from_thread(self._take, runs)
 
@@ -125,6 +142,9 @@ class SimplexLab(App[None]):
         if not runs:
             self.notify("there is nothing to compare", severity="warning")
             return
+        if len(runs) > MOST_COMPARED:
+            self.notify(f"the first {MOST_COMPARED} of {len(runs)} runs are compared; mark those you want")
+            runs = runs[:MOST_COMPARED]
         self.push_screen(CompareScreen(runs))
 
     def stop_runs(self, runs: list[Run]) -> None:
@@ -152,6 +172,84 @@ class SimplexLab(App[None]):
             return
         self.copy_to_clipboard(text)
         self.notify(text, title="Copied", markup=False)
+
+    def action_help(self) -> None:
+        """Explain the terms and the keys."""
+        self.push_screen(HelpScreen())
+
+    def action_toy(self) -> None:
+        """Open the toy."""
+        if not isinstance(self.screen, ToyScreen):
+            self.push_screen(ToyScreen())
+
+    def action_lessons(self) -> None:
+        """Open the lessons."""
+        if not isinstance(self.screen, LessonsScreen):
+            self.push_screen(LessonsScreen())
+
+    def get_system_commands(self, screen: Screen) -> Iterable[SystemCommand]:
+        """What the command palette offers."""
+        yield SystemCommand("New run", "Open the form of a new run", self.action_new_run)
+        yield SystemCommand("Compare all", "Overlay all runs of the folder", lambda: self.compare(self.runs))
+        yield SystemCommand("Toy", "Launch and replay free points", self.action_toy)
+        yield SystemCommand("Lessons", "List the lessons, read and run them", self.action_lessons)
+        yield SystemCommand("Light or dark", "Change between the light and the dark theme", self.action_theme)
+        yield SystemCommand("Save screen as SVG", "Write a picture of the screen", self.action_save_screen)
+        yield SystemCommand("Save chart as PNG", "Write the chosen chart as a picture", self.action_save_chart)
+        yield SystemCommand("Help", "Explain the terms and the keys", self.action_help)
+        yield SystemCommand("Quit", "Leave; runs go on", self.action_quit)
+        for run in self.runs[:PALETTE_RUNS]:
+            yield SystemCommand(f"Open {run.name}", f"{run.status.state}", partial(self.open_run, run))
+
+    def action_save_screen(self) -> None:
+        """Write a picture of the screen as SVG."""
+        path = self._free_path(str(self.screen.title or "screen"), "svg")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(self.export_screenshot(title=f"simplexlab · {self.screen.title}"), encoding="utf-8")
+        except OSError as error:
+            self.notify(f"cannot write {path}: {error.strerror}", severity="error", markup=False)
+            return
+        self.notify(str(path), title="Saved", markup=False)
+
+    def action_save_chart(self) -> None:
+        """Write the chart that is focused, or shown alone, as PNG."""
+        panel = self._chosen_panel()
+        if panel is None or panel.spec is None:
+            self.notify("there is no chart here; choose a panel that holds one", severity="warning")
+            return
+        meaning = str(panel.query_one(".meaning", Static).content)
+        self._write_chart(panel.spec, self._free_path(f"{self.screen.title}-{panel.spec.title}", "png"), meaning)
+
+    def _chosen_panel(self) -> Panel | None:
+        focused = [one for one in (self.focused.ancestors_with_self if self.focused else []) if isinstance(one, Panel)]
+        if focused:
+            return focused[0]
+        grids = self.screen.query(Panels)
+        if grids:
+            return grids.first().panel
+        shown = [panel for panel in self.screen.query(Panel) if panel.size.area]
+        return shown[0] if shown else None
+
+    @work(thread=True)
+    def _write_chart(self, spec: Spec, path: Path, caption: str) -> None:
+        from simplexlab.tui.export import save_png
+
+        try:
+            save_png(spec, path, caption)
+        except OSError as error:
+            words = f"cannot write {path}: {error.strerror or error}"
+            self.call_from_thread(self.notify, words, severity="error", markup=False)
+            return
+        self.call_from_thread(self.notify, str(path), title="Saved", markup=False)
+
+    def _free_path(self, stem: str, suffix: str) -> Path:
+        stem = re.sub(r"[^\w.+=-]+", "-", stem).strip(".-").lower() or "screen"
+        number, path = 1, self.export_dir / f"{stem}.{suffix}"
+        while path.exists():
+            number += 1
+            path = self.export_dir / f"{stem}-{number}.{suffix}"
+        return path
 
     def action_theme(self) -> None:
         """Change between light and dark."""

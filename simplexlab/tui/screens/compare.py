@@ -1,6 +1,7 @@
 """Several runs over each other: one legend, linked axes, time to fit against corruption."""
 
-from typing import Any, ClassVar
+import threading
+from typing import ClassVar
 
 from rich.text import Text
 from textual import on, work
@@ -63,7 +64,8 @@ class CompareScreen(Screen):
         self.runs = {run.name: run for run in runs}
         self.followers = {run.name: MetricsFollower(run.path, most=MOST_RECORDS) for run in runs}
         self.hidden: set[str] = set()
-        self._drawn: Any = None
+        self._drawn: list | None = None
+        self._lock = threading.Lock()
 
     def compose(self) -> ComposeResult:
         """The legend beside the panels."""
@@ -112,11 +114,12 @@ class CompareScreen(Screen):
         """Take in the runs as they stand."""
         self.runs |= {run.name: run for run in runs if run.name in self.runs}
 
-    @work(thread=True, exclusive=True, group="follow")
+    @work(thread=True, group="follow")
     def follow(self) -> None:
         """Read what is new, beside the event loop."""
-        for follower in list(self.followers.values()):
-            follower.poll()
+        with self._lock:
+            for follower in self.followers.values():
+                follower.poll()
         if not get_current_worker().is_cancelled:
             self.app.call_from_thread(self._draw_if_changed)
 

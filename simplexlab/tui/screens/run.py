@@ -12,8 +12,8 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 from textual.worker import get_current_worker
 
-from simplexlab.errors import RunError
-from simplexlab.runs import MetricsFollower, Run, list_geometry, read_geometry, read_log, read_run
+from simplexlab.runs import read_log
+from simplexlab.tui.feed import Arrays, RunFeed
 from simplexlab.tui.views import explain
 from simplexlab.tui.views import run as views
 from simplexlab.tui.views.configuration import configuration_chart
@@ -58,11 +58,10 @@ class RunScreen(Screen):
 
     def __init__(self, path: Path):
         super().__init__()
-        self.path = path
-        self.run_: Run = read_run(path)
-        self.follower = MetricsFollower(path, most=MOST_RECORDS)
-        self.geometry: dict[str, np.ndarray] | None = None
+        self.feed = RunFeed(path, MOST_RECORDS)
+        self.geometry: Arrays | None = None
         self.shown_iteration: int | None = None
+        self._drawn: tuple | None = None
         self.yaw, self.pitch = 0.0, 0.0
 
     def compose(self) -> ComposeResult:
@@ -83,7 +82,7 @@ class RunScreen(Screen):
 
     def on_mount(self) -> None:
         """Begin to follow."""
-        self.title = self.run_.name
+        self.title = self.feed.run.name
         self.follow()
         self.set_interval(1.0, self.follow)
 
@@ -92,28 +91,19 @@ class RunScreen(Screen):
         """The time slider."""
         return self.query_one(TimeSlider)
 
-    @work(thread=True, exclusive=True, group="follow")
+    @work(thread=True, group="follow")
     def follow(self) -> None:
         """Read what is new, beside the event loop."""
-        run = read_run(self.path)
-        lines, restarts = self.follower.lines, self.follower.restarts
-        self.follower.poll()
-        changed = (lines, restarts) != (self.follower.lines, self.follower.restarts)
-        frames = list_geometry(self.path)
-        worker = get_current_worker()
-        if not worker.is_cancelled:
-            self.app.call_from_thread(self._take, run, changed, frames)
+        self.feed.poll()
+        if not get_current_worker().is_cancelled:
+            self.app.call_from_thread(self._take)
 
-    def _take(self, run: Run, changed: bool, frames: list[int]) -> None:
+    def _take(self) -> None:
         if not self.is_mounted:
             return
-        changed = changed or run.status.state != self.run_.status.state or self.shown_iteration is None
-        self.run_ = run
-        if frames != self.slider.frames:
-            self.slider.follow(frames)
-            changed = True
-        self.query_one("#headline", Static).update(headline(run))
-        if changed:
+        self.query_one("#headline", Static).update(headline(self.feed.run))
+        if self.feed.stamp != self._drawn:
+            self.slider.follow(self.feed.frames)
             self._load()
 
     @on(TimeSlider.Moved)
@@ -127,31 +117,29 @@ class RunScreen(Screen):
 
     @work(thread=True, exclusive=True, group="geometry")
     def _read_geometry(self, iteration: int) -> None:
-        try:
-            arrays = read_geometry(self.path, iteration)
-        except RunError:
-            arrays = None  # removed meanwhile, or being written: the next look finds it
+        arrays = self.feed.geometry(iteration)
         if not get_current_worker().is_cancelled:
             self.app.call_from_thread(self._take_geometry, iteration, arrays)
 
-    def _take_geometry(self, iteration: int, arrays: dict[str, np.ndarray] | None) -> None:
+    def _take_geometry(self, iteration: int, arrays: Arrays | None) -> None:
         if self.is_mounted:
             self.geometry = arrays
-            self.shown_iteration = iteration if arrays is not None else None
+            self.shown_iteration = None if arrays is None else iteration
             self._draw()
+
+    @property
+    def at(self) -> int | None:
+        """The iteration that is replayed, None while the newest is shown."""
+        return None if self.slider.position is None else self.slider.iteration
 
     @property
     def record(self) -> dict | None:
         """The metrics line of the evaluation that is shown."""
-        records = self.follower.records
-        if self.slider.position is None:
-            return records[-1] if records else None
-        at = self.slider.iteration
-        return next((record for record in reversed(records) if record.get("iteration") == at), None)
+        return self.feed.record_at(self.at)
 
     def _draw(self) -> None:
-        records, run, record = list(self.follower.records), self.run_, self.record
-        at = self.slider.iteration if self.slider.position is not None else None
+        self._drawn = self.feed.stamp
+        run, records, record, at = self.feed.run, list(self.feed.records), self.record, self.at
         fitted = time_to_fit(run, records)
         show = lambda name, spec, meaning: self.query_one(f"#{name}", Panel).show(spec, meaning)  # noqa: E731
         show("loss", views.loss_chart(records, at), explain.loss(record))
@@ -161,7 +149,7 @@ class RunScreen(Screen):
         show("gram", views.gram_matrices(self.geometry), explain.gram(record))
         show("collapse", views.collapse_chart(records, at), explain.collapse(record))
         self._draw_configuration()
-        log = read_log(self.path, 3) if run.status.state in ("failed", "diverged") else []
+        log = read_log(self.feed.path, 3) if run.status.state in ("failed", "diverged") else []
         self.query_one("#facts", Static).update(facts(run, record, log))
 
     def _draw_configuration(self) -> None:
@@ -208,8 +196,8 @@ class RunScreen(Screen):
 
     def action_stop(self) -> None:
         """Ask the training process to stop."""
-        self.app.stop_runs([self.run_])
+        self.app.stop_runs([self.feed.run])
 
     def action_copy(self) -> None:
         """Copy the command that repeats the run."""
-        self.app.copy_text(repeat_command(self.run_))
+        self.app.copy_text(repeat_command(self.feed.run))

@@ -58,6 +58,8 @@ class RunsScreen(Screen):
         Binding("enter", "open", "Open"),
         Binding("n", "app.new_run", "New run"),
         Binding("N", "again", "New from this", show=False),
+        Binding("t", "app.toy", "Toy"),
+        Binding("l", "app.lessons", "Lessons"),
         Binding("space", "mark", "Mark"),
         Binding("c", "compare", "Compare"),
         Binding("x", "stop", "Stop"),

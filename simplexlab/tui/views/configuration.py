@@ -30,9 +30,9 @@ class Projected:
 def project(geometry: dict[str, np.ndarray]) -> Projected | None:
     """Project the arrays of one evaluation.
 
-    In two dimensions, K = 2 or 3, the plane of the simplex itself; else three dimensions, in which K = 4 is the
-    tetrahedron and more classes are a shadow of their simplex. Representations that have fewer dimensions than that
-    are shown as they are.
+    Representations of at most three dimensions are shown as they are. Of more, K = 2 or 3 are seen in the plane of
+    the simplex, and more classes in three dimensions, in which K = 4 is the tetrahedron and K > 4 a shadow of their
+    simplex that looks like a regular polygon from the front.
 
     Returns:
         The picture, or None if the arrays hold no finite class means.
@@ -43,7 +43,7 @@ def project(geometry: dict[str, np.ndarray]) -> Projected | None:
     means = means.astype(np.float64)
     classes, space = means.shape
     wanted = 2 if classes <= 3 else 3
-    projection = np.eye(space) if space <= wanted else simplex_projection(means, wanted)
+    projection = np.eye(space) if space <= 3 else simplex_projection(means, wanted)
     ideal = None
     if classes <= space + 1:
         ideal = align_procrustes(regular_simplex(classes, space), means)

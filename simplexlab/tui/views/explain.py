@@ -23,8 +23,8 @@ def loss(record: Record | None) -> str:
     if math.isnan(now) or record.get("diverged"):
         return "the loss is not finite: training diverged; try a smaller learning rate"
     if bound is None:
-        return f"loss {number(now)}"
-    text = f"loss {number(now)}, {number(now - bound)} above its bound {number(bound)}"
+        return f"loss {number(now, 5)}"
+    text = f"loss {number(now, 5)}, {number(now - bound)} above its bound {number(bound, 5)}"
     return text if record.get("bound_is_exact", True) else f"{text} (approximate: {inexactness(record)})"
 
 

@@ -43,8 +43,12 @@ PRESETS: dict[str, dict[str, str]] = {
 
 
 def options_of(name: str) -> tuple[str, ...]:
+    """The words a field of the form can take, () where it takes numbers or free text."""
+    return words_of(FIELDS[name])
+
+
+def words_of(field: dataclasses.Field) -> tuple[str, ...]:
     """The words a field can take, () where it takes numbers or free text."""
-    field = FIELDS[name]
     return ("on", "off") if field_type(field) is bool else field_choices(field)
 
 
@@ -97,20 +101,25 @@ def parse(name: str, text: str) -> list[Any]:
     """
     text = text.strip()
     words = [text] if name in SINGLE else [word.strip() for word in text.split(",")]
-    return [_value(name, word) for word in words if word]
+    return [parse_word(FIELDS[name], word) for word in words if word]
 
 
-def _value(name: str, word: str) -> Any:
-    kind, choices = field_type(FIELDS[name]), options_of(name)
+def parse_word(field: dataclasses.Field, word: str) -> Any:
+    """One value of a field.
+
+    Raises:
+        UsageError: it is none of the field's words, or no number.
+    """
+    kind, choices = field_type(field), words_of(field)
     if choices:
         if word not in choices:
-            raise UsageError(f"{flag(name)} {word}: {nearest(word, choices)}")
+            raise UsageError(f"{flag(field.name)} {word}: {nearest(word, choices)}")
         return word == "on" if kind is bool else word
     try:
         return kind(word)
     except ValueError:
         wanted = "a whole number" if kind is int else "a number"
-        raise UsageError(f'{flag(name)} "{word}" is not {wanted}') from None
+        raise UsageError(f'{flag(field.name)} "{word}" is not {wanted}') from None
 
 
 def experiments(texts: dict[str, str], run_dir: Path) -> list[Experiment]:

@@ -1,0 +1,57 @@
+"""The form of the toy: texts in, checked toys out."""
+
+import dataclasses
+import itertools
+import shlex
+from pathlib import Path
+
+from simplexlab.errors import UsageError
+from simplexlab.toy.settings import Toy
+from simplexlab.tui.views.form import parse_word
+
+FIELDS = {
+    "loss": "CE in the unit disc with λ‖W‖², SC on the circle or sphere of radius 1/√τ.",
+    "classes": "Number of classes K.",
+    "dimension": "2: the plane; 3: space, which can be turned.",
+    "points_per_class": "Free points of each class.",
+    "weight_decay": "λ of CE.",
+    "temperature": "τ of SC.",
+    "batch_size": "Points a step; empty takes all points at every step.",
+    "learning_rate": "Of gradient descent.",
+    "steps": "Of gradient descent.",
+    "seed": "Of the first configuration and of the batches.",
+}
+CHOICES = {"loss": ("ce", "sc"), "classes": ("2", "3", "4", "5"), "dimension": ("2", "3")}
+# These belong to one loss; the other does without them.
+OF_LOSS = {"weight_decay": "ce", "temperature": "sc"}
+
+
+def toys(texts: dict[str, str], run_dir: Path) -> list[Toy]:
+    """Every combination of the values in the form, checked.
+
+    Raises:
+        UsageError: what is wrong, in one line.
+    """
+    fields = {field.name: field for field in dataclasses.fields(Toy)}
+    values = {
+        name: [parse_word(fields[name], word.strip()) for word in text.split(",") if word.strip()]
+        for name, text in texts.items()
+    }
+    values = {name: found for name, found in values.items() if found}
+    values.setdefault("loss", ["ce", "sc"])
+    made = []
+    for chosen in itertools.product(*values.values()):
+        options = dict(zip(values, chosen, strict=True))
+        kept = {name: value for name, value in options.items() if OF_LOSS.get(name) in (None, options["loss"])}
+        toy = Toy(**kept, run_dir=str(run_dir))
+        toy.resolve()
+        if toy not in made:
+            made.append(toy)
+    if not made:
+        raise UsageError("choose a loss")
+    return made
+
+
+def arguments(toy: Toy) -> list[str]:
+    """Words after `simplexlab` that start a toy."""
+    return shlex.split(toy.command_line())[1:]
