@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import tarfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,7 +114,7 @@ def _make_small_cifar(folder: Path, name: str, num_classes: int, train_per_class
         members = {"train.bin": records("train"), "test.bin": records("test")}
         for kind, count in (("coarse", 20), ("fine", 100)):
             members[f"{kind}_label_names.txt"] = "\n".join(f"{kind}{label}" for label in range(count)).encode()
-    write_tar(archive, {f"{prefix}/{member}": contents for member, contents in members.items()})
+    _write_tar(archive, {f"{prefix}/{member}": contents for member, contents in members.items()})
     small = SmallCifar(name=name, archive=archive, data_dir=folder / "data", **arrays)
     with pytest.MonkeyPatch.context() as monkeypatch:
         small.register(monkeypatch)
@@ -121,13 +122,18 @@ def _make_small_cifar(folder: Path, name: str, num_classes: int, train_per_class
     return small
 
 
-def write_tar(path: Path, members: dict[str, bytes]) -> None:
-    """Write a .tar.gz with these members."""
+def _write_tar(path: Path, members: dict[str, bytes]) -> None:
     with tarfile.open(path, "w:gz", compresslevel=1) as tar:
         for name, contents in members.items():
             member = tarfile.TarInfo(name)
             member.size = len(contents)
             tar.addfile(member, io.BytesIO(contents))
+
+
+@pytest.fixture
+def write_tar() -> Callable[[Path, dict[str, bytes]], None]:
+    """Write a .tar.gz of {member: contents}."""
+    return _write_tar
 
 
 @pytest.fixture(scope="session")

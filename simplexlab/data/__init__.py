@@ -5,6 +5,6 @@
 
 from simplexlab.data.dataset import Dataset
 from simplexlab.data.labels import corrupt_labels
-from simplexlab.data.loading import availability, load
+from simplexlab.data.loading import availability, load, require
 
-__all__ = ["Dataset", "availability", "corrupt_labels", "load"]
+__all__ = ["Dataset", "availability", "corrupt_labels", "load", "require"]

@@ -41,6 +41,26 @@ def load(name: str, data_dir: str | Path | None = None) -> Dataset:
     return load_tfds(name, data_dir)
 
 
+def require(name: str, data_dir: str | Path | None = None) -> None:
+    """Fail as `load` would where data are missing, but at once and without TensorFlow.
+
+    TensorFlow fixes threads and devices at its first operation, which may be that of reading a TFDS set: call `require`
+    first, then start TensorFlow as it should run, then `load`.
+
+    Args:
+        name: what `load` takes.
+        data_dir: what `load` takes.
+
+    Raises:
+        UsageError: there is no such TFDS set, or it is not one of images with class labels.
+        RunError: the data of a TFDS set are missing and cannot be downloaded, or are damaged.
+    """
+    if name != "digits" and not name.endswith(".npz") and not is_folder(name):
+        from simplexlab.data.tfds_source import TfdsSet
+
+        TfdsSet(name, data_dir).require()
+
+
 def availability(name: str, data_dir: str | Path | None = None) -> str:
     """What `load` would find of digits or of a TFDS set, without a network.
 

@@ -160,14 +160,16 @@ class TfdsSet:
         from tensorflow_datasets.core.download import checksums
 
         registered = {**checksums.get_all_url_infos(), **(self.builder.url_infos or {})}
+        urls = []
         try:
             with _quiet():
                 self.builder._split_generators(_FirstDownload())
-            urls = []
         except _FirstDownload.Reached as reached:
             urls = reached.urls
-        if not urls:
-            raise UsageError(f"TFDS does not fetch {self.name} by itself; prepare it in {self.root} with TFDS first")
+            if not urls:
+                raise UsageError(
+                    f"TFDS does not fetch {self.name} by itself; prepare it in {self.root} with TFDS first"
+                ) from None
         archives = []
         for url in urls:
             info = registered.get(url)
@@ -237,22 +239,37 @@ class TfdsSet:
             with contextlib.suppress(OSError):
                 self.folder.parent.rmdir()  # TFDS leaves it behind, empty, when it fails
 
+    def require(self) -> dict[Archive, Path]:
+        """Make sure that the data are prepared or can be: no archive is missing, or its host answers.
+
+        Returns:
+            The archives that are here; none where the data are prepared.
+
+        Raises:
+            RunError: archives are missing and their host does not answer, or the prepared data are damaged.
+        """
+        if self.prepared:
+            return {}
+        found, problems = self.find_archives()
+        missing = [archive for archive in self.archives if archive not in found]
+        if missing and (problems or not host_answers(missing[0].url)):
+            raise RunError(self._missing_message(missing, problems))
+        return found
+
     def make_ready(self) -> None:
         """Prepare the data if they are not, from archives in the manual folder or from the network.
 
         Raises:
             RunError: archives are missing and their host does not answer, or preparing fails.
         """
+        found = self.require()
         if self.prepared:
             return
-        found, problems = self.find_archives()
         missing = [archive for archive in self.archives if archive not in found]
-        if missing and (problems or not host_answers(missing[0].url)):
-            raise RunError(self._missing_message(missing, problems))
         if missing:
-            sizes = sum(archive.size or 0 for archive in missing)
+            size = sum(archive.size or 0 for archive in missing)
             host = urllib.parse.urlsplit(missing[0].url).hostname
-            print(f"downloading {sizes / 2**20:,.0f} MiB from {host}", file=sys.stderr)
+            print(f"downloading {size / 2**20:,.0f} MiB from {host}", file=sys.stderr)
         self.prepare(found, download=bool(missing))
 
     def _missing_message(self, missing: list[Archive], problems: list[str]) -> str:
@@ -311,13 +328,13 @@ class TfdsSet:
         position = 0
         try:
             with _quiet():
-                batches = self.builder.as_dataset(
+                examples = self.builder.as_dataset(
                     split=split,
-                    batch_size=1024,
                     decoders=tfds.decode.PartialDecoding({"image": True, "label": True}),
                     read_config=tfds.ReadConfig(try_autocache=False),
                 )
-            for batch in batches.as_numpy_iterator():
+            # TFDS's own batches would pad images of different sizes without a word.
+            for batch in examples.batch(1024).as_numpy_iterator():
                 if images is None:
                     images = np.empty((count, *batch["image"].shape[1:]), np.uint8)
                 end = position + len(batch["label"])
