@@ -98,6 +98,9 @@ class Experiment:
     momentum: float = option(0.9, "Momentum of SGD.", minimum=0.0, below=1.0)
     augment: bool | None = option(None, "Random crop after padding and horizontal flip, each with probability ½.")
     evaluate_every: int | None = option(None, "Iterations between evaluations.", minimum=1)
+    checkpoint_every: int | None = option(
+        None, "Iterations between checkpoints; by default one before every evaluation.", minimum=1
+    )
     until_fit: bool = option(False, "Stop at the first evaluation that is fitted.")
     tolerance: float = option(
         0.0, "Train error at or below which the given labels count as fitted, 0 to 1.", minimum=0.0, below=1.0

@@ -17,6 +17,16 @@ app = App(
 # name: (where it is, what it does, an example; None for a group of commands, an App with examples of its own)
 COMMANDS = {
     "train": ("train:train", "Train an encoder and write a run folder.", "simplexlab train --loss ce --corrupt 0.2"),
+    "resume": (
+        "resume:resume",
+        "Go on with a run that was stopped or killed.",
+        "simplexlab resume digits-ce-0.2-s0",
+    ),
+    "sweep": (
+        "sweep:sweep",
+        "Train a grid of losses, corruptions, seeds and other options.",
+        "simplexlab sweep --preset class",
+    ),
     "evaluate": (
         "evaluate:evaluate",
         "Recompute the final numbers of a run from its model and the data.",
@@ -43,6 +53,7 @@ COMMANDS = {
         None,
     ),
     "data": ("data:data", "List, check and import datasets.", None),
+    "toy": ("toy:toy", "Optimise free points: the ideal encoder, in two or three dimensions.", None),
     "tui": ("tui:tui", "Launch runs and watch their geometry in the terminal.", "simplexlab tui"),
 }
 for _name, (_path, _help, _example) in COMMANDS.items():

@@ -1,7 +1,8 @@
-"""`simplexlab train` and `simplexlab evaluate`."""
+"""`simplexlab train`."""
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -9,24 +10,47 @@ from simplexlab.cli.common import Json, print_json
 from simplexlab.cli.options import as_experiment, experiment_options
 from simplexlab.errors import RunError
 
+EXIT_CODES = {"finished": 0, "diverged": 1, "stopped": 130}
+
 ExperimentOptions = experiment_options()
 
 
 def train(
     options: Annotated[ExperimentOptions, Parameter(name="*")] = ExperimentOptions(),  # noqa: B008
     *,
+    resume: Annotated[
+        bool, Parameter(negative="", help="Go on with the run of this --name if there is one with these options.")
+    ] = False,
     json: Json = False,
 ) -> int:
     """Train an encoder and write a run folder."""
     experiment = as_experiment(options).resolve()
 
+    from simplexlab.training import run
+
+    result = run.train(experiment, progress(experiment.iterations), resume=resume)
+    return report(result, Path(experiment.run_dir), json=json)
+
+
+def progress(total: int) -> list:
+    """The callback that shows the progress of a run of `total` iterations; TensorFlow is imported for it."""
     from simplexlab.training import runtime
-    from simplexlab.training.run import train as train_run
 
     with runtime.quiet_stderr():
         from simplexlab.training.progress import progress_callback
-    result = train_run(experiment, [progress_callback(experiment.iterations)])
-    folder = Path(experiment.run_dir) / result["run"]
+    return [progress_callback(total)]
+
+
+def report(result: dict[str, Any], run_dir: Path, *, json: bool) -> int:
+    """Print the result of a run and return the exit code.
+
+    Raises:
+        RunError: the run diverged.
+    """
+    if "worker" in result:
+        print(f"worker {result['worker']}: {result['state']}; worker 0 has the result", file=sys.stderr)
+        return EXIT_CODES[result["state"]]
+    folder = run_dir / result["run"]
     if json:
         print_json(result)
     else:
@@ -34,5 +58,5 @@ def train(
 
         print_result(result, folder)
     if result["state"] == "diverged":
-        raise RunError(f"{folder}: the loss became non-finite; lower --learning-rate (now {experiment.learning_rate})")
-    return 130 if result["state"] == "stopped" else 0
+        raise RunError(f"{folder}: the loss became non-finite; lower --learning-rate")
+    return EXIT_CODES[result["state"]]

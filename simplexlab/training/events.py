@@ -1,9 +1,12 @@
 """Event files for TensorBoard, in the train/validation layout that other tools import."""
 
+import contextlib
+import os
 from pathlib import Path
 
 import keras
 import tensorflow as tf
+from tensorboard.compat.proto.event_pb2 import Event
 
 
 class EventFiles(keras.callbacks.Callback):
@@ -32,6 +35,16 @@ class EventFiles(keras.callbacks.Callback):
                 tf.summary.scalar(tag, value, step=step)
         for writer in self.writers.values():
             writer.flush()
+
+    def rewind(self, iteration: int) -> None:
+        """Take what was written after `iteration` out of the files that are there, with any half-written end."""
+        for path in self.folder.glob("*/events.out.tfevents.*"):
+            temporary = path.with_name(f".{path.name}.tmp")
+            with tf.io.TFRecordWriter(str(temporary)) as writer, contextlib.suppress(tf.errors.DataLossError):
+                for record in tf.data.TFRecordDataset(str(path)):
+                    if Event.FromString(record.numpy()).step <= max(iteration, 0):
+                        writer.write(record.numpy())
+            os.replace(temporary, path)
 
     def on_train_end(self, logs=None):
         """Close the files."""

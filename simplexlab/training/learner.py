@@ -40,6 +40,10 @@ class Learner:
         """Rows of the head, shape (K, h); None for SC."""
         return None if self.head is None else np.asarray(self.head.kernel).T
 
+    def variables(self) -> list[keras.Variable]:
+        """All that training changes: weights, moving statistics, iterations, velocities."""
+        return [*self.model.variables, *self.optimizer.variables]
+
     def classifier_model(self, classifier: np.ndarray) -> keras.Model:
         """The model to keep: images → logits, with the trained head, or with rows `classifier` (K, h) for SC."""
         if self.head is not None:

@@ -38,6 +38,7 @@ class Loop:
     ):
         self.experiment = experiment
         self.learner = learner
+        self.runtime = runtime
         self.strategy = runtime.strategy
         self.replicas = runtime.replicas
         self.share = experiment.batch_size // self.replicas
@@ -51,23 +52,23 @@ class Loop:
         self._replica_encode = tf.function(self._encode_share, jit_compile=True) if runtime.jit else self._encode_share
         self._chunk = 1
 
-    def run(self, start: int, stop: int) -> Iterator[tuple[int, float]]:
-        """Run steps start … stop − 1; after each graph call yield (steps done, mean batch loss of the call).
+    def run(self, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Run steps start … stop − 1; after each graph call yield (steps done, loss of each step of the call).
 
-        A graph call holds as many steps as fit into about half a second, so that an interrupt is answered soon.
+        A graph call holds as many steps as fit into about half a second, so that an interrupt is answered soon. The
+        losses come one by one: a sum over a call would depend on how fast the machine is.
         """
         step = start
         while step < stop:
-            count = min(self._chunk, stop - step)
+            count = self.runtime.gather(min(self._chunk, stop - step))[0]
             began = time.perf_counter()
-            total = float(
-                self._run_steps(tf.constant(step, tf.int64), tf.constant(count, tf.int64), *self.splits["train"])
-            )
+            losses = self._run_steps(tf.constant(step, tf.int64), tf.constant(count, tf.int64), *self.splits["train"])
+            losses = losses.numpy().astype(np.float64)
             seconds = (time.perf_counter() - began) / count
             # The first call of all also traces the graph: its time says nothing about a step.
             self._chunk = max(1, min(1000, math.ceil(CHUNK_SECONDS / seconds))) if step > start or count > 1 else 2
             step += count
-            yield step, total / count
+            yield step, losses
 
     def encode(self, split: str) -> np.ndarray:
         """Representations of a whole split in its order, (N, h), with the encoder in inference mode."""
@@ -87,11 +88,11 @@ class Loop:
 
     @tf.function(reduce_retracing=True)
     def _run_steps(self, start, count, images, labels):
-        total = tf.zeros((), self.learner.loss_dtype)
-        for step in tf.range(start, start + count):
-            losses = self.strategy.run(self._replica_step, (step, images, labels))
-            total += self.strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
-        return total
+        losses = tf.TensorArray(self.learner.loss_dtype, tf.cast(count, tf.int32))
+        for offset in tf.range(tf.cast(count, tf.int32)):
+            shares = self.strategy.run(self._replica_step, (start + tf.cast(offset, tf.int64), images, labels))
+            losses = losses.write(offset, self.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None))
+        return losses.stack()
 
     def _step(self, step, images, labels):
         """One step of one replica; returns its part of the mean loss of the global batch."""

@@ -30,7 +30,8 @@ class ProgressBar(keras.callbacks.Callback):
         self.task = self.progress.add_task("", total=total, numbers="first evaluation")
 
     def on_train_begin(self, logs=None):
-        """Show the bar."""
+        """Show the bar, from the iteration where a resumed run goes on."""
+        self.progress.reset(self.task, completed=logs["iteration"])
         self.progress.start()
 
     def on_train_batch_end(self, batch, logs=None):

@@ -8,38 +8,79 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from simplexlab.config import Experiment, check_batch, parse_devices
 from simplexlab.errors import RunError, UsageError
+from simplexlab.training.cluster import Cluster
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """Where and how a run computes: the strategy over its replicas, XLA or not, the device names."""
+    """Where and how a run computes: the strategy over its replicas, XLA or not, this worker's devices, the cluster."""
 
     strategy: Any
     jit: bool
     devices: tuple[str, ...]
+    cluster: Cluster
 
     @property
     def replicas(self) -> int:
-        """Number of replicas that share each global batch."""
+        """Number of replicas of all workers, which share each global batch."""
         return self.strategy.num_replicas_in_sync
 
+    def gather(self, number: int) -> list[int]:
+        """The number of every worker, in their order. Every worker must call this at the same point of the run."""
+        if len(self.cluster.workers) == 1:
+            return [number]
+        numbers = np.zeros(len(self.cluster.workers), np.int64)
+        numbers[self.cluster.index] = number
+        return self._sum(numbers).tolist()
 
-def start(experiment: Experiment) -> Runtime:
+    def broadcast(self, array: np.ndarray) -> np.ndarray:
+        """The chief's array, bit for bit. Every worker must call this, with arrays of one shape and dtype."""
+        if len(self.cluster.workers) == 1:
+            return array
+        bits = np.ascontiguousarray(array).view(f"i{array.itemsize}").astype(np.int64)  # a sum would lose −0.0
+        bits = self._sum(bits if self.cluster.is_chief else np.zeros_like(bits))
+        return bits.astype(f"i{array.itemsize}").view(array.dtype).reshape(array.shape)
+
+    def _sum(self, array: np.ndarray) -> np.ndarray:
+        """Sum of an int64 array over the workers; the first replica of each contributes."""
+        import tensorflow as tf
+
+        def contribution(context):
+            is_first = context.replica_id_in_sync_group % len(self.devices) == 0
+            return tf.constant(array if is_first else np.zeros_like(array))
+
+        values = self.strategy.experimental_distribute_values_from_function(contribution)
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None).numpy()
+
+
+def start(experiment: Experiment, cluster: Cluster = Cluster()) -> Runtime:  # noqa: B008
     """Import TensorFlow, set its threads, logical devices and Keras's precision, and return the `Runtime`.
 
     TensorFlow fixes threads and logical devices at its first operation, so one process starts one kind of runtime.
+    In a cluster this waits until every worker has started.
 
     Raises:
         UsageError: a GPU was asked for that TensorFlow does not see, or the batch does not divide among the replicas.
+        RunError: the workers did not find each other.
     """
     kind, wanted = parse_devices(experiment.devices)
+    several = len(cluster.workers) > 1
+    if several and kind == "cpu" and wanted > 1:
+        raise UsageError(f"--devices {experiment.devices}: a worker of a cluster has one CPU replica; take cpu")
     with quiet_stderr():
         import tensorflow as tf
 
         cpus = tf.config.list_physical_devices("CPU")
         gpus = tf.config.list_physical_devices("GPU")
+    names = _device_names(kind, wanted, len(gpus))
+    check_batch(experiment.batch_size, len(names) * len(cluster.workers))
+    jit = experiment.jit if experiment.jit is not None else len(names) == 1 and not several and "GPU" in names[0]
+    if jit and (several or len(names) > 1):
+        raise UsageError("--jit works on one device; under several replicas TensorFlow cannot compile the collectives")
     with _fixed_at_start(experiment):
         inter, intra = thread_counts(experiment.threads)
         tf.config.threading.set_inter_op_parallelism_threads(inter)
@@ -50,22 +91,29 @@ def start(experiment: Experiment) -> Runtime:
             tf.config.set_visible_devices([], "GPU")
             if wanted > 1:
                 tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * wanted)
+        elif several:  # the strategy takes every GPU that it sees
+            tf.config.set_visible_devices([gpus[int(name[4:])] for name in names if "GPU" in name], "GPU")
+        if several:
+            strategy = _multi_worker_strategy(cluster)
     with quiet_stderr():
         tf.config.list_logical_devices()
         set_precision(experiment.precision)
-    names = _device_names(kind, wanted, len(gpus))
-    check_batch(experiment.batch_size, len(names))
-    if len(names) > 1:
+        if len(names) > 1 and not several:
+            operations = None if "GPU" in names[0] else tf.distribute.ReductionToOneDevice()
+            strategy = tf.distribute.MirroredStrategy(names, cross_device_ops=operations)
+        elif not several:
+            strategy = tf.distribute.OneDeviceStrategy(names[0])
+    return Runtime(strategy, jit, tuple(names), cluster)
+
+
+def _multi_worker_strategy(cluster: Cluster):
+    import tensorflow as tf
+
+    try:
         with quiet_stderr():
-            strategy = tf.distribute.MirroredStrategy(
-                names, cross_device_ops=None if "GPU" in names[0] else tf.distribute.ReductionToOneDevice()
-            )
-    else:
-        strategy = tf.distribute.OneDeviceStrategy(names[0])
-    jit = experiment.jit if experiment.jit is not None else len(names) == 1 and "GPU" in names[0]
-    if jit and len(names) > 1:
-        raise UsageError("--jit works on one device; under several replicas TensorFlow cannot compile the collectives")
-    return Runtime(strategy, jit, tuple(names))
+            return tf.distribute.MultiWorkerMirroredStrategy()
+    except tf.errors.OpError as error:
+        raise RunError(f"the workers {', '.join(cluster.workers)} did not find each other: {error.message}") from error
 
 
 def thread_counts(threads: int | None) -> tuple[int, int]:

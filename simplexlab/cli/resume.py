@@ -1,0 +1,29 @@
+"""`simplexlab resume`."""
+
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from simplexlab.cli.common import Json
+from simplexlab.cli.train import progress, report
+
+
+def resume(
+    run: Annotated[str, Parameter(help="Name of a run, or the path of its folder.")],
+    *,
+    run_dir: Annotated[str, Parameter(help="Folder that holds the runs.")] = "runs",
+    json: Json = False,
+) -> int:
+    """Go on with a run that was stopped or killed, from its last checkpoint, as if nothing had happened."""
+    from simplexlab.runs import find_run, read_run
+    from simplexlab.training import run as training
+
+    folder = find_run(run, run_dir)
+    status = read_run(folder).status
+    if status.state == "finished":
+        print(f"{folder.name} is finished after {status.iteration} iterations; nothing is left to do", file=sys.stderr)
+        callbacks = []
+    else:
+        callbacks = progress(status.total)
+    return report(training.resume(folder, callbacks), folder.parent, json=json)

@@ -1,0 +1,60 @@
+"""The workers of a run on several machines, as TF_CONFIG names them."""
+
+import json
+import os
+from dataclasses import dataclass
+
+from simplexlab.errors import UsageError
+
+EXAMPLE = '{"cluster": {"worker": ["host-a:2222", "host-b:2222"]}, "task": {"type": "worker", "index": 0}}'
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The workers that share a run, and which of them this process is; worker 0 is the chief.
+
+    Attributes:
+        workers: host:port of each.
+        index: place of this process among them.
+    """
+
+    workers: tuple[str, ...] = ("",)
+    index: int = 0
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process writes the run folder."""
+        return self.index == 0
+
+    @classmethod
+    def from_environment(cls) -> "Cluster":
+        """The cluster of the environment variable TF_CONFIG; without it, this process alone.
+
+        Raises:
+            UsageError: TF_CONFIG is not what TensorFlow's MultiWorkerMirroredStrategy takes.
+        """
+        text = os.environ.get("TF_CONFIG", "")
+        if not text.strip():
+            return cls()
+        try:
+            record = json.loads(text)
+            jobs = record.get("cluster") or {}
+            if not jobs:
+                return cls()
+            foreign = sorted(set(jobs) - {"chief", "worker"})
+            if foreign:
+                raise UsageError(f"TF_CONFIG: the cluster has the job {foreign[0]}; a run takes chief and worker")
+            chiefs, workers = list(jobs.get("chief", [])), list(jobs.get("worker", []))
+            kind, number = record["task"]["type"], int(record["task"]["index"])
+            index = number + (len(chiefs) if kind == "worker" else 0)
+            if kind not in jobs or not 0 <= number < len(jobs[kind]) or len(chiefs) > 1:
+                raise UsageError(f"TF_CONFIG: the cluster has no {kind} {number}, or more than one chief")
+            addresses = tuple(str(address) for address in chiefs + workers)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, UsageError):
+                raise
+            raise UsageError(f"TF_CONFIG is not understood; a cluster of two looks like {EXAMPLE}") from error
+        wrong = [address for address in addresses if not address.rpartition(":")[2].isdecimal()]
+        if wrong:
+            raise UsageError(f"TF_CONFIG: {wrong[0]} is not host:port")
+        return cls(addresses, index)

@@ -1,0 +1,183 @@
+"""Kill runs with SIGKILL again and again, resume them, and compare them with runs that were never interrupted.
+
+    python tests/benchmarks/killed_runs.py --kills 20
+
+Every run is killed at a random moment, or inside a random write to its folder (between the writing, the syncing and the
+renaming of a file), until it ends. After every kill its metrics must be the first lines of the uninterrupted run's,
+without a line doubled or missing; at its end metrics, weights and event files must be the same bit for bit, timings
+aside. Linux only: the runs are forked from one process that has imported TensorFlow.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import io
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import zipfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+TIMINGS = ("seconds",)
+RUNS = {
+    "ce": {"loss": "ce", "encoder": "resnet-small", "width": 2, "augment": True},
+    "ce-fix": {"loss": "ce-fix", "encoder": "mlp", "width": 2, "precision": "float64"},
+    "sc": {"loss": "sc", "encoder": "resnet-small", "width": 2, "augment": True, "checkpoint_every": 7},
+}
+COMMON = {"corrupt": 0.2, "batch_size": 12, "iterations": 120, "evaluate_every": 5, "devices": "cpu"}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=20, help="kills of each loss")
+    parser.add_argument("--loss", choices=list(RUNS), action="append", help="this loss only; may be repeated")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    import sklearn.linear_model  # noqa: F401
+    import tensorflow  # noqa: F401
+
+    import simplexlab.training.events
+    import simplexlab.training.learner
+    import simplexlab.training.loop  # noqa: F401
+
+    draws = random.Random(arguments.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = write_images(Path(folder, "images.npz"))
+        for loss in arguments.loss or RUNS:
+            options = {**COMMON, **RUNS[loss], "dataset": str(dataset), "run_dir": folder}
+            kills = kill_and_compare(options, arguments.kills, draws)
+            print(
+                f"{loss}: equal to the uninterrupted run after {sum(kills.values())} kills: {dict(kills)}", flush=True
+            )
+
+
+def write_images(path: Path) -> Path:
+    """60 training and 30 test images of three classes."""
+    generator = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    images = generator.integers(0, 256, size=(3, 8, 8))[labels] + generator.normal(0, 60, size=(90, 8, 8))
+    images = np.clip(images, 0, 255).astype(np.uint8)
+    np.savez(path, x_train=images[:60], y_train=labels[:60], x_test=images[60:], y_test=labels[60:])
+    return path
+
+
+def kill_and_compare(options: dict, kills: int, draws: random.Random) -> Counter:
+    """Kill runs of these options `kills` times in all; return how often where."""
+    reference = Path(options["run_dir"], "reference")
+    began = time.monotonic()
+    pid = fork({**options, "name": "reference"})
+    if os.waitpid(pid, 0)[1]:
+        sys.exit("the uninterrupted run failed")
+    duration = time.monotonic() - began
+    wanted, weights, events = metrics(reference), weights_of(reference), events_of(reference)
+    done: Counter = Counter()
+    while done.total() < kills:
+        killed = Path(options["run_dir"], "killed")
+        shutil.rmtree(killed, ignore_errors=True)
+        while True:
+            remaining = done.total() < kills
+            inside_write = draws.random() < 0.5
+            # A run makes about nine such calls an evaluation.
+            call = draws.randrange(60) if inside_write and remaining else None
+            pid = fork({**options, "name": "killed"}, kill_at_call=call)
+            if remaining and not inside_write:
+                time.sleep(draws.uniform(0, duration))
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            status = os.waitpid(pid, 0)[1]
+            lines = metrics(killed)
+            if lines != wanted[: len(lines)]:
+                sys.exit(f"metrics after a kill are {lines}, uninterrupted {wanted}")
+            if status == 0:
+                break
+            if not os.WIFSIGNALED(status):
+                sys.exit("a resumed run failed")
+            done["inside a write" if inside_write else "at a random moment"] += 1
+        if lines != wanted or weights_of(killed) != weights or events_of(killed) != events:
+            sys.exit("the resumed run differs from the uninterrupted one")
+    return done
+
+
+def fork(options: dict, kill_at_call: int | None = None) -> int:
+    """Train, or go on, in a process of its own; return its id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 1
+    try:
+        from simplexlab.config import Experiment
+        from simplexlab.training.run import train
+
+        if kill_at_call is not None:
+            _kill_inside_a_write(kill_at_call)
+        train(Experiment(**options), resume=True)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _kill_inside_a_write(call: int) -> None:
+    """Kill this process before or after its `call`-th call that syncs, renames, removes or appends."""
+    calls = 0
+
+    def counted(function):
+        def wrapped(*words, **options):
+            nonlocal calls
+            calls += 1
+            if calls == call:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return function(*words, **options)
+
+        return wrapped
+
+    for name in ("fsync", "replace", "unlink", "write"):
+        setattr(os, name, counted(getattr(os, name)))
+
+
+def metrics(folder: Path) -> list[dict]:
+    """The whole lines of the metrics, without timings."""
+    path = folder / "metrics.jsonl"
+    lines = path.read_bytes().split(b"\n")[:-1] if path.exists() else []
+    return [{key: value for key, value in json.loads(line).items() if key not in TIMINGS} for line in lines]
+
+
+def weights_of(folder: Path) -> str:
+    """SHA-256 of all arrays of `model.keras`."""
+    import h5py
+
+    digest = hashlib.sha256()
+    with zipfile.ZipFile(folder / "model.keras") as archive:
+        content = io.BytesIO(archive.read("model.weights.h5"))
+    with h5py.File(content) as file:
+        file.visititems(lambda _, item: digest.update(item[()].tobytes()) if isinstance(item, h5py.Dataset) else None)
+    return digest.hexdigest()
+
+
+def events_of(folder: Path) -> list[tuple]:
+    """(step, tag, value) of every event."""
+    import tensorflow as tf
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    found = []
+    for path in folder.glob("tb/*/events.*"):
+        for record in tf.compat.v1.io.tf_record_iterator(str(path)):
+            event = Event.FromString(record)
+            values = (item for item in event.summary.value if item.tag not in TIMINGS)
+            found += [(event.step, item.tag, str(item.tensor)) for item in values]
+    return sorted(found)
+
+
+if __name__ == "__main__":
+    main()
