@@ -1,5 +1,6 @@
 """One toy run from its options to its run folder."""
 
+import contextlib
 import datetime
 import platform
 import time
@@ -41,11 +42,7 @@ def run_toy(toy: Toy, report: Callable[[dict[str, Any]], None] | None = None) ->
     stem = toy.name or f"toy-{toy.loss}{'-all-batches' if toy.all_batches else ''}-s{toy.seed}"
     with RunWriter.create(resolved.run_dir, stem, config, total=resolved.steps, numbered=toy.name is None) as writer:
         writer.save_labels(labels, np.empty(0, dtype=np.int64))
-        try:
-            optimise = _optimiser(resolved, labels, objective)
-        except UsageError:
-            writer.discard()
-            raise
+        optimise = _optimiser(resolved, labels, objective)
         run = _Run(resolved, labels, writer, report)
         try:
             optimise(run.visit)
@@ -125,7 +122,8 @@ def _optimiser(toy: Toy, labels: np.ndarray, objective: AllBatches | None) -> Ca
         )
     from simplexlab.training import runtime
 
-    runtime.start(Experiment(devices="cpu").resolve())  # so small that a GPU would only slow it down
+    with contextlib.suppress(UsageError):  # a TensorFlow that runs in this process with other threads serves as well
+        runtime.start(Experiment().resolve())
     from simplexlab.toy.descent import descend
 
     return lambda visit: descend(toy, labels, start, visit)

@@ -1,0 +1,59 @@
+"""`simplexlab toy` as a user types it."""
+
+import json
+
+import pytest
+
+
+def test_json_is_the_result_and_nothing_else(simplexlab, tmp_path):
+    code, out, err = simplexlab(
+        *("toy", "sc", "--points-per-class", 5, "--steps", 20, "--run-dir", tmp_path, "--name", "toy", "--json")
+    )
+    assert code == 0
+    result = json.loads(out)
+    assert out.count("\n") == 1
+    assert result == json.loads((tmp_path / "toy" / "result.json").read_text())
+    assert [line.split()[1] for line in err.splitlines() if line.startswith("step")] == ["0/20", "10/20", "20/20"]
+
+
+def test_the_table_sets_every_number_beside_its_optimum(simplexlab, tmp_path):
+    code, out, _ = simplexlab("toy", "ce", "--points-per-class", 10, "--run-dir", tmp_path)
+    assert code == 0
+    for words in ("Corollary 2", "excess over it", "r_W = 2.06657", "deviation from C3wd", "γ between class means"):
+        assert words in out
+    assert str(tmp_path / "toy-ce-s0") in out
+    assert max(map(len, out.splitlines()[:-1])) <= 80
+
+
+def test_where_no_simplex_exists_the_run_says_so(simplexlab, tmp_path):
+    code, out, _ = simplexlab(
+        *("toy", "sc", "--all-batches", "--classes", 4, "--points-per-class", 2, "--batch-size", 4),
+        *("--run-dir", tmp_path),
+    )
+    assert code == 0
+    assert "No regular simplex of 4 vertices exists in 2 dimensions" in " ".join(out.split())
+    assert "mean over all batches" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("ce", "--classes", "1"), "at least 2"),
+        (("ce", "--classes", "0"), "at least 2"),
+        (("ce", "--classes", "3.5"), "not a whole number"),
+        (("ce", "--weight-decay", "0"), "--weight-decay 0"),
+        (("ce", "--temperature", "1"), "--temperature"),
+        (("sc", "--temperature", "0"), "--temperature 0"),
+        (("sc", "--batch-size", "2"), "at least 3"),
+        (("sc", "--dimension", "4"), "2 or 3"),
+        (("sc", "--name", "../away"), "path separator"),
+        (("mse",), "ce, sc"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_no_folder(simplexlab, tmp_path, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = simplexlab("toy", *words)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    assert message in err
+    assert list(tmp_path.iterdir()) == []
