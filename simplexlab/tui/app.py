@@ -162,7 +162,7 @@ class SimplexLab(App[None]):
             if run.status.state == "running":
                 self.notify(f"{run.name} is running", severity="warning", markup=False)
             else:
-                self.launcher.submit(["resume", str(run.path)])
+                self.launcher.submit(["resume", run.name, "--run-dir", str(self.run_dir)])
         self.follow()
 
     def copy_text(self, text: str) -> None:

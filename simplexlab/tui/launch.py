@@ -66,7 +66,6 @@ class Launcher:
         """
         here = socket.gethostname()
         by_pid = {run.status.pid: run for run in runs if run.status.host == here}
-        self._adopt_logs(by_pid)
         failed = []
         self._children = [child for child in self._children if child.process.poll() is None]
         for launch in list(self.launches):
@@ -74,10 +73,12 @@ class Launcher:
                 continue
             if launch.process.pid in by_pid:
                 self.launches.remove(launch)
+            elif launch.process.poll() == 0:
+                self.launches.remove(launch)  # there was nothing to do
             elif launch.process.poll() is not None:
                 launch.state, launch.message = "failed", last_words(launch.log)
                 failed.append(launch)
-                launch.log.unlink(missing_ok=True)
+        self._adopt_logs(by_pid)
         busy = sum(run.status.state == "running" and run.status.host == here for run in runs)
         busy += sum(launch.state == "starting" for launch in self.launches)
         for launch in self.launches:
@@ -121,13 +122,27 @@ class Launcher:
             launch.state, launch.message = "failed", f"cannot start in {self.run_dir}: {error.strerror or error}"
 
     def _adopt_logs(self, by_pid: dict[int | None, Run]) -> None:
-        """Move each log to its run folder, also one that an interface left behind."""
+        """Move each log to its run folder, also one that an interface left behind; forget those of dead processes."""
         for log in self.run_dir.glob(f"{LAUNCH_LOG}*"):
             number = log.name.removeprefix(LAUNCH_LOG)
-            run = by_pid.get(int(number)) if number.isdecimal() else None
-            if run is not None:
-                with contextlib.suppress(OSError):
+            if not number.isdecimal():
+                continue
+            run = by_pid.get(int(number))
+            with contextlib.suppress(OSError):
+                if run is not None:
                     log.rename(run.path / LOG_FILE)
+                elif not _is_alive(int(number)):
+                    log.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def last_words(log: Path | None) -> str:

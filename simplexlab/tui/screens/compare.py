@@ -13,7 +13,7 @@ from textual.widgets import Footer, SelectionList, Static
 from textual.widgets.selection_list import Selection
 from textual.worker import get_current_worker
 
-from simplexlab.runs import MetricsFollower, Run
+from simplexlab.runs import MetricsFollower, Run, summarise
 from simplexlab.tui.launch import Launch
 from simplexlab.tui.views import run as views
 from simplexlab.tui.views.charts import MARKERS
@@ -154,7 +154,8 @@ class CompareScreen(Screen):
         fitted = time_to_fit(run, self.followers[name].records)
         if not isinstance(corrupt, int | float) or (fitted is None and run.status.state in ("running", "queued")):
             return None
-        return str(option(run, "loss")), float(corrupt), fitted, run.status.iteration
+        given = summarise(run)["fit_lower"]
+        return str(option(run, "loss")), float(corrupt), fitted, run.status.iteration if given is None else given
 
     @on(Chart.ScaleChanged)
     def _link(self, event: Chart.ScaleChanged) -> None:

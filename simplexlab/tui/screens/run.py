@@ -102,7 +102,8 @@ class RunScreen(Screen):
         if not self.is_mounted:
             return
         self.query_one("#headline", Static).update(headline(self.feed.run))
-        if self.feed.stamp != self._drawn:
+        if (stamp := self.feed.stamp) != self._drawn:
+            self._drawn = stamp
             self.slider.follow(self.feed.frames)
             self._load()
 
@@ -138,7 +139,6 @@ class RunScreen(Screen):
         return self.feed.record_at(self.at)
 
     def _draw(self) -> None:
-        self._drawn = self.feed.stamp
         run, records, record, at = self.feed.run, list(self.feed.records), self.record, self.at
         fitted = time_to_fit(run, records)
         show = lambda name, spec, meaning: self.query_one(f"#{name}", Panel).show(spec, meaning)  # noqa: E731

@@ -57,11 +57,6 @@ def repeat_command(run: Run) -> str:
     return shlex.join(map(str, command)) if isinstance(command, list) else str(command or "")
 
 
-def current(run: Run, key: str) -> float | None:
-    """A number of the result, or of the last metrics line while there is no result."""
-    return value(run.result, key) if run.result is not None and key in run.result else value(run.metrics, key)
-
-
 def tolerance(run: Run) -> float:
     """Train error at or below which the labels count as fitted."""
     return float(option(run, "tolerance") or 0.0)
@@ -83,11 +78,6 @@ def time_to_fit(run: Run, records: list[dict[str, Any]] | None = None) -> int | 
     return None
 
 
-def is_local(run: Run, host: str) -> bool:
-    """Whether the process of a run is on this machine."""
-    return run.status.host in (None, host)
-
-
 def age(run: Run, now: float | None = None) -> float | None:
     """Seconds since a run was made, None if it does not say when; never negative, whatever the clock does."""
     try:
@@ -105,17 +95,6 @@ def duration(seconds: float | None) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
-
-
-def ends_in_relu(run: Run) -> bool:
-    """Whether the encoder's representations are non-negative, as its records say."""
-    return any("frame_bound" in part for part in (run.result, run.metrics) if part)
-
-
-def num_classes(run: Run) -> int | None:
-    """K, as the records or the configuration say."""
-    found = value(run.metrics, "num_classes") or value(run.config.get("dataset"), "num_classes")
-    return None if found is None else int(found)
 
 
 def options_line(run: Run) -> str:

@@ -62,6 +62,7 @@ def error_chart(records: Records, fitted_at: int | None = None, at: float | None
         Series("train error", *column(records, "train_error"), colour=0),
         Series("test error", *column(records, "test_error"), colour=1, marker="x"),
     )
+    series = tuple(one for one in series if len(one.x))
     marks = fit_mark(fitted_at) + divergence(records) + cursor(at)
     return ChartSpec("Errors", y_label="error", series=series, vertical=marks)
 

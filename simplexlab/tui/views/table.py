@@ -4,18 +4,15 @@ from typing import Any
 
 from rich.text import Text
 
-from simplexlab.runs import Run
+from simplexlab.runs import Run, summarise
 from simplexlab.tui.views.charts import number
 from simplexlab.tui.views.records import (
     age,
-    current,
     duration,
     experiment_of,
     kind_of,
-    option,
     options_line,
     repeat_command,
-    time_to_fit,
     tolerance,
     value,
 )
@@ -50,80 +47,61 @@ SORTABLE = ("age", "name", "state", "loss", "corrupt", "progress", "train_error"
 
 
 def cells(run: Run, marked: bool, narrow: bool) -> dict[str, Text]:
-    """One row of the table, by column."""
-    state = run.status.state
-    sign, style = STATE_SIGNS.get(state, ("?", "bad"))
+    """One row of the table, by column; its numbers are those of `simplexlab runs`."""
+    row = summarise(run)
+    sign, style = STATE_SIGNS.get(row["state"], ("?", "bad"))
     name = run.name if not narrow or len(run.name) <= 18 else run.name[:17] + "…"
-    corrupt = option(run, "corrupt")
-    error = current(run, "train_error")
-    row = {
+    dataset = str(row["dataset"] or row["kind"] or "–").rsplit("/", 1)[-1]
+    texts = {
         "mark": Text("●" if marked else " "),
-        "state": Text(f"{sign} {'version' if state == 'unknown version' else state}", STYLES[style]),
+        "state": Text(f"{sign} {'version' if row['state'] == 'unknown version' else row['state']}", STYLES[style]),
         "name": Text(name),
-        "dataset": Text(str(option(run, "dataset") or kind_of(run)).rsplit("/", 1)[-1][:16]),
-        "loss": Text(str(option(run, "loss") or kind_of(run))),
-        "corrupt": Text("–" if not isinstance(corrupt, int | float) else f"{corrupt:g}"),
+        "dataset": Text(dataset[:16]),
+        "loss": Text(row["loss"] or "–"),
+        "corrupt": Text("–" if row["corrupt"] is None else f"{row['corrupt']:g}"),
         "progress": Text(progress(run, 5 if narrow else 10)),
-        "train_error": Text("–" if error is None else f"{error:.1%}", justify="right"),
-        "excess": Text(number(current(run, "excess")), justify="right"),
+        "train_error": Text("–" if row["train_error"] is None else f"{row['train_error']:.1%}", justify="right"),
+        "excess": Text(number(row["excess"]), justify="right"),
         "fit": Text(fit(run), justify="right"),
         "age": Text(duration(age(run)), justify="right"),
     }
     if narrow:  # there the table has no room for padding on both sides
-        for text in row.values():
+        for text in texts.values():
             text.append(" ")
-    return row
+    return texts
 
 
 def progress(run: Run, width: int) -> str:
     """Iterations done as a bar and a number."""
-    done, total = run.status.iteration, run.status.total
+    done, total = max(run.status.iteration, 0), run.status.total
     full = round(width * min(done / total, 1.0)) if total > 0 else 0
     return "━" * full + "╌" * (width - full) + f" {done}"
 
 
 def fit(run: Run) -> str:
     """Time to fit; ">N" where N iterations were not enough, "fitted" where a live run is fitted already."""
-    found = time_to_fit(run)
-    if found is not None:
-        return str(found)
-    if run.result is not None and "time_to_fit" in run.result:
-        return f">{run.status.iteration}"
-    error = value(run.metrics, "train_error")
-    return "fitted" if error is not None and error <= tolerance(run) else "–"
+    row = summarise(run)
+    if row["time_to_fit"] is not None:
+        return str(row["time_to_fit"])
+    if row["state"] in ("finished", "stopped") and row["fit_lower"] is not None:
+        return f">{row['fit_lower']}"
+    return "fitted" if row["train_error"] is not None and row["train_error"] <= tolerance(run) else "–"
 
 
 def sort_key(run: Run, key: str) -> tuple:
     """Orders runs by a column; those without a value come last."""
-    found: Any = {
-        "name": run.name,
-        "state": run.status.state,
-        "loss": option(run, "loss"),
-        "corrupt": option(run, "corrupt"),
-        "progress": run.status.iteration,
-        "train_error": current(run, "train_error"),
-        "excess": current(run, "excess"),
-        "fit": time_to_fit(run),
-        "age": age(run),
-    }[key]
-    if isinstance(found, str):
-        return (0, 0.0, found)
-    return (1, 0.0, run.name) if found is None or found != found else (0, float(found), run.name)
+    row = summarise(run)
+    columns = {"name": "run", "progress": "iteration", "fit": "time_to_fit"}
+    found: Any = age(run) if key == "age" else row[columns.get(key, key)]
+    if found is None:
+        return (1, 0.0, "", run.name)
+    return (0, 0.0, found, run.name) if isinstance(found, str) else (0, float(found), "", run.name)
 
 
 def matches(run: Run, words: str) -> bool:
-    """Whether every word occurs in the name, state, dataset, loss or corruption of a run."""
-    text = " ".join(
-        str(part)
-        for part in (
-            run.name,
-            run.status.state,
-            option(run, "dataset"),
-            option(run, "loss"),
-            option(run, "corrupt"),
-            kind_of(run),
-        )
-    ).lower()
+    """Whether every word occurs in the name, state, kind, dataset, loss or corruption of a run."""
+    row = summarise(run)
+    text = " ".join(str(row[key]) for key in ("run", "state", "kind", "dataset", "loss", "corrupt")).lower()
     return all(word in text for word in words.lower().split())
 
 
@@ -134,7 +112,11 @@ def headline(run: Run) -> Text:
     text.append(run.name, "bold")
     text.append(f"  {sign} {run.status.state}", STYLES[style])
     options = experiment_of(run)
-    if options:
+    if kind_of(run) == "toy":
+        text.append(
+            f"  {options.get('loss')} · {options.get('classes')} classes in {options.get('dimension')} dimensions"
+        )
+    elif options:
         text.append(f"  {options.get('dataset')} · {options.get('loss')} · corruption {options.get('corrupt')}")
     text.append(f"  {progress(run, 12)} of {run.status.total}")
     if run.status.message:

@@ -1,0 +1,107 @@
+"""Descriptions of charts: thinning, limits, ticks, histograms."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from simplexlab.tui.views.charts import (
+    ChartSpec,
+    Mark,
+    Series,
+    bins_for,
+    decades,
+    finite_parts,
+    limits,
+    number,
+    thin,
+    to_axis,
+)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 3000), st.integers(1, 60))
+def test_thin_keeps_the_extremes_and_ends_of_every_column(seed, length, columns):
+    generator = np.random.default_rng(seed)
+    x = np.sort(generator.uniform(0, 100, length))
+    y = generator.standard_normal(length)
+    kept_x, kept_y = thin(x, y, columns)
+    assert len(kept_x) <= max(4 * columns, 1) or len(kept_x) == length
+    assert kept_x[0] == x[0]
+    assert kept_x[-1] == x[-1]
+    span = x[-1] - x[0] or 1.0
+
+    def column_of(values):
+        return np.minimum(((values - x[0]) / span * columns).astype(int), columns - 1)
+
+    for column in np.unique(column_of(x)):
+        before, after = y[column_of(x) == column], kept_y[column_of(kept_x) == column]
+        assert after.min() == before.min()
+        assert after.max() == before.max()
+
+
+def test_finite_parts_stop_at_what_is_not_finite():
+    x = np.arange(7.0)
+    y = np.array([1, 2, np.nan, 4, np.inf, 6, 7])
+    assert [part[0].tolist() for part in finite_parts(x, y)] == [[0, 1], [3], [5, 6]]
+
+
+def test_limits_hold_series_and_marks():
+    spec = ChartSpec(
+        "", series=(Series("", np.array([0.0, 10.0]), np.array([1.0, 3.0])),), horizontal=(Mark("", -1.0),)
+    )
+    (x_low, x_high), (y_low, y_high) = limits(spec)
+    assert (x_low, x_high) == (0, 10)
+    assert y_low < -1
+    assert y_high > 3
+
+
+def test_limits_of_a_log_axis_ignore_zero_and_nan():
+    spec = ChartSpec("", series=(Series("", np.arange(4.0), np.array([0.0, np.nan, 1e-4, 10.0])),), log=True)
+    _, (low, high) = limits(spec)
+    assert -5 < low < -4
+    assert 1 < high < 2
+
+
+def test_limits_of_nothing_and_of_one_point_have_room():
+    for spec in (ChartSpec(""), ChartSpec("", series=(Series("", np.array([5.0]), np.array([0.0])),))):
+        (x_low, x_high), (y_low, y_high) = limits(spec)
+        assert x_low < x_high
+        assert y_low < y_high
+
+
+def test_log_axis_keeps_apart_zero_and_nan():
+    axis = to_axis(np.array([100.0, 0.0, -3.0, np.nan]), log=True)
+    assert axis[0] == 2
+    assert np.isneginf(axis[1:3]).all()
+    assert np.isnan(axis[3])
+
+
+@pytest.mark.parametrize(("low", "high"), [(-9.3, 2.1), (-1.2, 0.4), (0.1, 0.9), (-300, 300)])
+def test_decades_are_inside_and_not_too_many(low, high):
+    ticks = decades(low, high)
+    assert 1 <= len(ticks) <= 7
+    assert all(low <= tick <= high for tick in ticks)
+
+
+@given(st.lists(st.integers(0, 10**6), min_size=1, max_size=80), st.integers(1, 200))
+def test_bins_keep_their_sum(counts, width):
+    assert bins_for(np.array(counts), width).sum() == pytest.approx(sum(counts))
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.834269, "0.834"),
+        (1.2419e-4, "1.2e-04"),
+        (514.889, "515"),
+        (824.48734, "824"),
+        (0.0, "0"),
+        (12_345.0, "12345"),
+        (2e9, "2.0e+09"),
+        (None, "–"),
+        (float("nan"), "not finite"),
+    ],
+)
+def test_numbers_are_short(value, shown):
+    assert number(value) == shown

@@ -1,0 +1,86 @@
+"""One line a panel says what the numbers mean."""
+
+import math
+
+import pytest
+
+from simplexlab.tui.views import explain
+from simplexlab.tui.views import run as views
+from simplexlab.tui.views.records import column, duration, value
+
+
+def record(between=0.4646, within=0.9999, **more):
+    return {
+        "iteration": 100,
+        "num_classes": 10,
+        "dimension": 32,
+        "class_mean_similarity": {"mean": between},
+        "within_class_similarity": {"mean": within},
+        **more,
+    }
+
+
+def test_configuration_at_the_simplex():
+    assert explain.configuration(record()) == "classes have collapsed; class means are at the simplex"
+
+
+def test_configuration_at_the_relu_floor():
+    words = explain.configuration(record(between=0.5, frame_bound=1.0))
+    assert words == "classes have collapsed; class means are still 0.035 in γ from the simplex: the ReLU floor"
+
+
+def test_configuration_on_the_way():
+    words = explain.configuration(record(between=0.61, within=0.83, frame_bound=1.0))
+    assert words.startswith("classes are spread (γ within 0.830); class means are still 0.145 in γ from the simplex")
+    assert words.endswith("of which 0.035 is the ReLU floor")
+
+
+def test_loss_names_why_a_bound_is_approximate():
+    words = explain.loss(record(loss=2.5, bound=1.0, imbalance=0.26, bound_is_exact=False))
+    assert words == "loss 2.5, 1.5 above its bound 1 (approximate: largest class 26% above the smallest)"
+
+
+def test_divergence_is_told_and_not_passed_over():
+    lost = {"iteration": 30, "loss": None, "non_finite": ["loss"], "diverged": True}
+    assert "diverged" in explain.loss(lost)
+    assert math.isnan(value(lost, "loss"))
+    x, y = column([{"iteration": 20, "loss": 1.0}, lost], "loss")
+    assert x.tolist() == [20, 30]
+    assert math.isnan(y[1])
+    assert [mark.at for mark in views.loss_chart([lost]).vertical] == [30]
+
+
+def test_excess_splits_the_gap():
+    assert "all of it is the ReLU" in explain.excess(record(excess=0.05, gap_architecture=0.05, gap_optimisation=0.0))
+    words = explain.excess(record(excess=0.5, excess_standard_error=0.01, gap_architecture=0.1, gap_optimisation=0.4))
+    assert words == "excess 0.5 ± 0.01: 0.1 is the ReLU floor, 0.4 is left to train"
+
+
+def test_errors_know_when_the_labels_were_fitted():
+    fitted = record(train_error=0.0, test_error=0.1)
+    assert explain.errors(fitted, 80) == "the given labels are fitted since iteration 80; test error 10.00%"
+    assert explain.errors(fitted | {"iteration": 60, "train_error": 0.2}, 80).startswith("20.00% of the given labels")
+
+
+@pytest.mark.parametrize("name", ["loss", "excess", "similarities", "gram", "collapse", "configuration"])
+def test_nothing_yet(name):
+    assert getattr(explain, name)(None) == explain.WAITING
+    assert getattr(explain, name)({}) == explain.WAITING
+
+
+def test_time_to_fit_marks_censored_runs():
+    chart = views.fit_against_corruption([("ce", 0.2, 300, 800), ("sc", 0.2, 500, 800), ("sc", 0.8, None, 800)])
+    censored = next(series for series in chart.series if series.marker == "△")
+    assert (censored.x.tolist(), censored.y.tolist()) == ([0.8], [800])
+    assert censored.label == "sc, not fitted by then"
+
+
+def test_overlay_takes_a_log_axis_for_losses_of_different_size():
+    ce, sc = [{"iteration": 0, "loss": 0.5}], [{"iteration": 0, "loss": 500.0}]
+    assert views.overlay("", "", [("ce", ce), ("sc", sc)], "loss", None).log
+    assert not views.overlay("", "", [("ce", ce), ("ce2", ce)], "loss", None).log
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(None, "–"), (3, "3 s"), (200, "3 min"), (7300, "2 h"), (2e5, "2 d")])
+def test_durations(seconds, shown):
+    assert duration(seconds) == shown

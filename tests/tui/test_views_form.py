@@ -1,0 +1,84 @@
+"""The form makes the experiments that the command line makes."""
+
+import dataclasses
+
+import pytest
+
+from simplexlab.cli import app
+from simplexlab.cli.options import as_experiment
+from simplexlab.config import Experiment
+from simplexlab.errors import UsageError
+from simplexlab.tui.views import form, toy
+
+
+def by_command_line(words):
+    """The experiment that the command line makes of words."""
+    _, bound, _ = app.parse_args(words, exit_on_error=False, print_error=False)
+    return as_experiment(bound.arguments["options"])
+
+
+@pytest.mark.parametrize("preset", form.PRESETS)
+def test_every_preset_starts_what_it_shows(preset, tmp_path):
+    made = form.experiments(form.PRESETS[preset], tmp_path)
+    assert made
+    for experiment in made:
+        assert by_command_line(form.arguments(experiment)).resolve() == experiment.resolve()
+
+
+def test_several_values_make_every_combination(tmp_path):
+    made = form.experiments({"loss": "ce, sc", "corrupt": "0, 0.2,0.4", "augment": "on"}, tmp_path)
+    assert [(one.loss, one.corrupt, one.augment) for one in made] == [
+        (loss, corrupt, True) for loss in ("ce", "sc") for corrupt in (0.0, 0.2, 0.4)
+    ]
+    assert {one.run_dir for one in made} == {str(tmp_path)}
+
+
+def test_an_empty_form_is_the_default(tmp_path):
+    assert form.experiments(dict.fromkeys(form.FIELDS, ""), tmp_path) == [Experiment(run_dir=str(tmp_path))]
+
+
+@pytest.mark.parametrize(
+    ("texts", "problem"),
+    [
+        ({"corrupt": "1.5"}, "--corrupt 1.5 must be between 0 and 1"),
+        ({"corrupt": "many"}, '--corrupt "many" is not a number'),
+        ({"iterations": "3.5"}, '--iterations "3.5" is not a whole number'),
+        ({"loss": "cee"}, "did you mean ce"),
+        ({"batch_size": "2"}, "--batch-size 2 must be at least 3"),
+        ({"devices": "cpu:3"}, "does not divide"),
+        ({"name": "../up"}, "--name"),
+        ({"name": "one", "loss": "ce, sc"}, "names one run and these are 2"),
+        ({"seed": ",".join(map(str, range(300)))}, "300 runs"),
+    ],
+)
+def test_what_is_wrong_is_told_in_one_line(texts, problem, tmp_path):
+    with pytest.raises(UsageError, match=problem.replace("(", "\\(")) as caught:
+        form.experiments(texts, tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_that_is_taken_is_refused(tmp_path):
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(UsageError, match="exists already"):
+        form.experiments({"name": "mine"}, tmp_path)
+
+
+def test_options_of_a_run_come_back(tmp_path):
+    experiment = Experiment(loss="sc", corrupt=0.2, until_fit=True, width=8, name="first", run_dir=str(tmp_path))
+    again = form.experiments(form.texts_of(experiment.to_dict()), tmp_path)
+    assert again == [dataclasses.replace(experiment, name=None)]
+
+
+def test_defaults_depend_on_the_dataset():
+    assert form.default_text("iterations", "digits") == "800"
+    assert form.default_text("iterations", "cifar10") == "100000"
+    assert form.default_text("augment", "cifar10") == "on"
+    assert "digits 800" in form.help_of("iterations")
+
+
+def test_toys_of_both_losses_take_their_own_options(tmp_path):
+    made = toy.toys({"loss": "ce, sc", "weight_decay": "0.1", "temperature": "0.5", "steps": "50"}, tmp_path)
+    assert [(one.loss, one.weight_decay, one.temperature) for one in made] == [("ce", 0.1, None), ("sc", None, 0.5)]
+    assert toy.arguments(made[0])[:2] == ["toy", "ce"]
+    with pytest.raises(UsageError, match="classes"):
+        toy.toys({"classes": "9"}, tmp_path)
