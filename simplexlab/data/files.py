@@ -141,16 +141,19 @@ def load_folder(path: str | Path) -> Dataset:
     )
 
 
+def _visible(folder: Path) -> list[Path]:
+    try:
+        return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be read: {error.strerror}") from error
+
+
 def _subfolders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    return [entry.name for entry in _visible(folder) if entry.is_dir()]
 
 
 def _images(folder: Path) -> list[Path]:
-    files = sorted(
-        entry
-        for entry in folder.iterdir()
-        if entry.suffix.lower() in IMAGE_SUFFIXES and not entry.name.startswith(".") and entry.is_file()
-    )
+    files = [entry for entry in _visible(folder) if entry.suffix.lower() in IMAGE_SUFFIXES and entry.is_file()]
     if not files:
         raise UsageError(f"{folder} holds no images ({', '.join(IMAGE_SUFFIXES)})")
     return files

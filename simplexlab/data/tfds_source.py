@@ -252,7 +252,7 @@ class TfdsSet:
             return {}
         found, problems = self.find_archives()
         missing = [archive for archive in self.archives if archive not in found]
-        if missing and (problems or not host_answers(missing[0].url)):
+        if missing and not host_answers(missing[0].url):
             raise RunError(self._missing_message(missing, problems))
         return found
 
@@ -294,7 +294,8 @@ class TfdsSet:
         Classes without a training image (such as the eleven empty ones of `emnist/letters`) are left out.
 
         Raises:
-            UsageError: the set has no such splits, or its images differ in size.
+            UsageError: the set has no such splits, its images differ in size, or some have no label, or a class is in
+                the test set only.
             RunError: the prepared data are damaged.
         """
         splits = self.builder.info.splits
@@ -306,15 +307,18 @@ class TfdsSet:
         names = self.builder.info.features["label"].names
         if len(names) != self.num_classes:
             raise _damaged(self.name, self.folder, f"{len(names)} names for {self.num_classes} classes")
-        present, y_train = np.unique(y_train, return_inverse=True)
-        renumbered = np.full(max(self.num_classes, *y_test + 1), -1)
-        renumbered[present] = np.arange(len(present))
+        if min(y_train.min(), y_test.min()) < 0:
+            raise UsageError(f"{self.name} has images without a label")
+        present = np.unique(y_train)
+        foreign = np.setdiff1d(y_test, present)
+        if len(foreign):
+            raise UsageError(f"{self.name}: the class {names[foreign[0]]} is in the {test} split only")
         return Dataset(
             name=self.name,
             x_train=x_train,
-            y_train=y_train.astype(np.int32),
+            y_train=np.searchsorted(present, y_train).astype(np.int32),
             x_test=x_test,
-            y_test=renumbered[y_test].astype(np.int32),
+            y_test=np.searchsorted(present, y_test).astype(np.int32),
             class_names=tuple(names[label] for label in present),
         )
 

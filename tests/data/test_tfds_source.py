@@ -118,6 +118,13 @@ def test_damaged_archive_in_the_manual_folder_is_named(small_cifar10, tmp_path, 
         load("cifar10", tmp_path)
 
 
+def test_damaged_archive_in_the_manual_folder_does_not_stop_a_download(web, tmp_path):
+    manual = tmp_path / "downloads" / "manual"
+    manual.mkdir(parents=True)
+    (manual / "cifar-10-binary.tar.gz").write_bytes(b"short")
+    assert len(load("cifar10", tmp_path).y_train) == 200
+
+
 def test_import_needs_every_archive_and_no_other(small_cifar10, tmp_path):
     with pytest.raises(UsageError, match=r"none of the archives of mnist: train-images-idx3-ubyte\.gz, "):
         import_archives("mnist", [small_cifar10.archive], tmp_path)
@@ -353,7 +360,16 @@ def test_classes_without_training_images_are_left_out(define_set, tmp_path, offl
 
 def test_test_label_that_training_does_not_have(define_set, tmp_path):
     define_set({"train": (blank(4), [0, 1, 0, 1]), "test": (blank(2), [0, 2])})
-    with pytest.raises(UsageError, match="is not one of the training classes 0 to 1"):
+    with pytest.raises(UsageError, match="made_up_set: the class class 2 is in the test split only"):
+        load("made_up_set", tmp_path)
+
+
+@pytest.mark.parametrize("odd", ["train", "test"])
+def test_image_without_a_label(define_set, tmp_path, odd):
+    splits = {"train": (blank(4), [0, 1, 0, 1]), "test": (blank(2), [0, 1])}
+    splits[odd][1][0] = -1
+    define_set(splits)
+    with pytest.raises(UsageError, match="made_up_set has images without a label"):
         load("made_up_set", tmp_path)
 
 
