@@ -1,11 +1,12 @@
-"""What several commands share: strict whole numbers, the `--json` switch, the consoles."""
+"""What several commands share: strict whole numbers, the `--json` switch, usage errors."""
 
-import json
-import math
 from collections.abc import Callable
+from functools import wraps
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+
+from simplexlab.errors import UsageError
 
 
 def whole_number(_, tokens) -> int:
@@ -22,25 +23,14 @@ Json = Annotated[bool, Parameter(negative="", help="Print one JSON object on std
 
 
 def print_json(record: dict[str, Any]) -> None:
-    """Print `record` as one line of JSON on stdout; non-finite numbers become null."""
-    print(json.dumps(_finite(record), allow_nan=False), flush=True)
+    """Print `record` as one line of JSON on stdout; numbers that are not finite become null."""
+    from simplexlab.runs.folder import encode
 
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    return value
+    print(encode(record)[0], flush=True)
 
 
 def usage_errors(function: Callable) -> Callable:
     """Turn the ValueError of a numeric function into a usage error, told in one line."""
-    from functools import wraps
-
-    from simplexlab.errors import UsageError
 
     @wraps(function)
     def wrapped(*args, **kwargs):

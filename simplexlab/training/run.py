@@ -198,7 +198,7 @@ def describe(experiment: Experiment, dataset: Dataset, labels: np.ndarray, clust
     return {
         "kind": "train",
         "experiment": experiment.to_dict(),
-        "command": experiment.command_line(),
+        "command": dataclasses.replace(experiment, name=None).command_line(),  # the name is taken
         "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
         "host": {"system": platform.platform(), "machine": platform.machine(), "workers": list(cluster.workers)},
         "dataset": {
@@ -402,6 +402,8 @@ class _Run:
             "seconds": time.monotonic() - self.began,
             "learning_rate": float(self.learner.optimizer.learning_rate),
             "batch_loss": math.fsum(self.batch_losses) / len(self.batch_losses) if self.batch_losses else None,
+            "time_to_fit": self.time_to_fit.iteration,
+            "fit_lower": self.time_to_fit.lower,
             **evaluation.record,
         }
         self.batch_losses = []
@@ -418,8 +420,7 @@ class _Run:
             self.writer.log_metrics({"iteration": iteration, "seconds": seconds, "loss": math.nan, "diverged": True})
 
     def _logs(self) -> dict[str, float]:
-        numbers = {key: value for key, value in self.record.items() if type(value) in (int, float)}
-        return {**numbers, "time_to_fit": self.time_to_fit.iteration}
+        return {key: value for key, value in self.record.items() if type(value) in (int, float)}
 
     def _result(self, state: str, iteration: int) -> dict[str, Any]:
         experiment = self.experiment
