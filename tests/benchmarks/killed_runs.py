@@ -23,6 +23,7 @@ import time
 import traceback
 import zipfile
 from collections import Counter
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -48,13 +49,14 @@ def main() -> None:
 
     import simplexlab.training.events
     import simplexlab.training.learner
-    import simplexlab.training.loop  # noqa: F401
+    import simplexlab.training.loop
+    import simplexlab.training.run  # noqa: F401
 
     draws = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
         dataset = write_images(Path(folder, "images.npz"))
         for loss in arguments.loss or RUNS:
-            options = {**COMMON, **RUNS[loss], "dataset": str(dataset), "run_dir": folder}
+            options = {**COMMON, **RUNS[loss], "dataset": str(dataset), "run_dir": f"{folder}/{loss}"}
             kills = kill_and_compare(options, arguments.kills, draws)
             print(
                 f"{loss}: equal to the uninterrupted run after {sum(kills.values())} kills: {dict(kills)}", flush=True
@@ -96,8 +98,8 @@ def kill_and_compare(options: dict, kills: int, draws: random.Random) -> Counter
                     os.kill(pid, signal.SIGKILL)
             status = os.waitpid(pid, 0)[1]
             lines = metrics(killed)
-            if lines != wanted[: len(lines)]:
-                sys.exit(f"metrics after a kill are {lines}, uninterrupted {wanted}")
+            if (difference := first_difference(lines, wanted)) is not None:
+                sys.exit(f"after {dict(done)} the metrics differ from the uninterrupted run's: {difference}")
             if status == 0:
                 break
             if not os.WIFSIGNALED(status):
@@ -144,6 +146,16 @@ def _kill_inside_a_write(call: int) -> None:
 
     for name in ("fsync", "replace", "unlink", "write"):
         setattr(os, name, counted(getattr(os, name)))
+
+
+def first_difference(lines: list[dict], wanted: list[dict]) -> str | None:
+    """Where `lines` are not the first of the wanted lines, or None."""
+    for line, other in zip_longest(lines, wanted[: len(lines)], fillvalue={}):
+        if line != other:
+            keys = [key for key in {**line, **other} if line.get(key) != other.get(key)]
+            differing = {key: (line.get(key), other.get(key)) for key in keys}
+            return f"iterations {line.get('iteration')} and {other.get('iteration')}: {differing}"
+    return None
 
 
 def metrics(folder: Path) -> list[dict]:

@@ -1,0 +1,196 @@
+"""A resumed run is the uninterrupted run, bit for bit; what cannot be resumed is refused."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from simplexlab.config import Experiment
+from simplexlab.errors import RunError, UsageError
+from simplexlab.runs import RunWriter, read_run
+from simplexlab.training.run import resume, train
+
+HARNESS = Path(__file__).parents[1] / "benchmarks" / "killed_runs.py"
+
+
+class Interrupt(keras.callbacks.Callback):
+    """Sends this process a signal at the first graph call that ends at or after an iteration."""
+
+    def __init__(self, iteration: int, number: int = signal.SIGTERM):
+        super().__init__()
+        self.iteration = iteration
+        self.number = number
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch >= self.iteration:
+            self.iteration = 10**9
+            os.kill(os.getpid(), self.number)
+
+
+class Break(keras.callbacks.Callback):
+    """Fails at an iteration, as a run would that meets a bug or a full disk."""
+
+    def __init__(self, iteration: int, error: Exception):
+        super().__init__()
+        self.iteration = iteration
+        self.error = error
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch >= self.iteration:
+            raise self.error
+
+
+@pytest.fixture
+def options(tiny_npz, tmp_path):
+    """Options of a run of a few seconds."""
+    sizes = {"encoder": "mlp", "width": 4, "batch_size": 12, "iterations": 60, "evaluate_every": 20}
+    return {"dataset": str(tiny_npz), "run_dir": str(tmp_path), "corrupt": 0.2, "augment": True, **sizes}
+
+
+def lines(folder: Path) -> list[dict]:
+    records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in record.items() if key != "seconds"} for record in records]
+
+
+def weights(folder: Path) -> list[np.ndarray]:
+    return keras.models.load_model(folder / "model.keras", compile=False).get_weights()
+
+
+def assert_same(folder: Path, other: Path) -> None:
+    assert lines(folder) == lines(other)
+    for one, two in zip(weights(folder), weights(other), strict=True):
+        np.testing.assert_array_equal(one, two)
+    for frame in (other / "geometry").iterdir():
+        with np.load(frame) as wanted, np.load(folder / "geometry" / frame.name) as found:
+            assert all(np.array_equal(found[key], wanted[key]) for key in wanted)
+    first, second = (json.loads((path / "result.json").read_text()) for path in (folder, other))
+    assert {**first, "run": 0, "seconds": 0} == {**second, "run": 0, "seconds": 0}
+
+
+@pytest.mark.parametrize("loss", ["ce", "ce-fix", "sc"])
+def test_a_run_stopped_between_evaluations_goes_on_as_if_nothing_had_happened(options, tmp_path, loss, monkeypatch):
+    train(Experiment(name="whole", loss=loss, **options))
+    monkeypatch.setattr("simplexlab.training.loop.CHUNK_SECONDS", 1e-6)  # a graph call a step: stopped where asked
+    stopped = train(Experiment(name="run", loss=loss, **options), [Interrupt(27)])
+    run = tmp_path / "run"
+    assert (stopped["state"], stopped["iterations"], stopped["evaluated_at"]) == ("stopped", 27, 27)
+    assert read_run(run).status.state == "stopped"
+    assert [line["iteration"] for line in lines(run)] == [0, 20, 27]
+    assert not np.array_equal(weights(run)[0], weights(tmp_path / "whole")[0])
+    stopped = resume(run, [Interrupt(33, signal.SIGINT)])
+    assert (stopped["state"], stopped["iterations"]) == ("stopped", 33)
+    monkeypatch.undo()
+    assert resume(run)["state"] == "finished"
+    assert_same(run, tmp_path / "whole")
+    assert not (run / "checkpoints").exists()
+
+
+def test_the_same_experiment_twice_gives_the_same_run(options, tmp_path, monkeypatch):
+    train(Experiment(name="first", loss="sc", **options))
+    monkeypatch.setattr("simplexlab.training.loop.CHUNK_SECONDS", 1e-6)
+    train(Experiment(name="second", loss="sc", **options))
+    assert_same(tmp_path / "first", tmp_path / "second")
+
+
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(options, tmp_path, caplog):
+    train(Experiment(name="whole", **options))
+    with pytest.raises(ZeroDivisionError):
+        train(Experiment(name="run", **options), [Break(41, ZeroDivisionError())])
+    kept = sorted((tmp_path / "run" / "checkpoints").iterdir())
+    assert [path.name for path in kept] == ["00000020.npz", "00000040.npz"]
+    kept[1].write_bytes(kept[1].read_bytes()[:-40])
+    assert resume(tmp_path / "run")["state"] == "finished"
+    assert "00000040.npz is damaged" in caplog.text
+    assert_same(tmp_path / "run", tmp_path / "whole")
+
+
+def test_a_run_without_a_checkpoint_starts_anew_in_its_folder(options, tmp_path):
+    train(Experiment(name="whole", **options))
+    with pytest.raises(ZeroDivisionError):
+        train(Experiment(name="run", **options), [Break(1, ZeroDivisionError())])
+    assert [line["iteration"] for line in lines(tmp_path / "run")] == [0]
+    assert read_run(tmp_path / "run").status.state == "failed"
+    assert train(Experiment(name="run", **options), resume=True)["state"] == "finished"
+    assert_same(tmp_path / "run", tmp_path / "whole")
+
+
+def test_checkpoints_apart_from_evaluations(options, tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        train(Experiment(name="run", checkpoint_every=7, **options), [Break(50, ZeroDivisionError())])
+    kept = {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()}
+    assert kept == {"00000042.npz", "00000049.npz"}
+    assert [line["iteration"] for line in lines(tmp_path / "run")] == [0, 20, 40]
+
+
+def test_a_disk_that_fills_up_stops_the_run_and_leaves_it_resumable(options, tmp_path, monkeypatch):
+    options["width"] = 16  # the checkpoint is larger than anything before it
+    train(Experiment(name="whole", **options))
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    class Fill(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch > 20:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, hard))
+
+    try:
+        with pytest.raises(RunError, match=r"cannot write .*File too large"):
+            train(Experiment(name="run", **options), [Fill()])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    status = read_run(tmp_path / "run").status
+    assert status.state == "failed"
+    assert "File too large" in status.message
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["00000020.npz"]
+    assert resume(tmp_path / "run")["state"] == "finished"
+    assert_same(tmp_path / "run", tmp_path / "whole")
+
+
+def test_what_cannot_be_resumed(options, tmp_path, simplexlab):
+    finished = train(Experiment(name="run", **options))
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    code, out, err = simplexlab("resume", "run", "--run-dir", tmp_path, "--json")
+    assert code == 0
+    assert "run is finished after 60 iterations" in err
+    assert json.loads(out) == finished
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+
+    for changes, told in (
+        ({"learning_rate": 0.2}, r"--learning-rate is 0.2 here and 0.1 in the run run"),
+        ({"threads": 1}, r"--threads is 1 here and not given in the run run"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            train(Experiment(name="run", **{**options, **changes}), resume=True)
+    with pytest.raises(UsageError, match="give --name"):
+        train(Experiment(**options), resume=True)
+
+    assert train(Experiment(name="wild", **{**options, "learning_rate": 1e30}))["state"] == "diverged"
+    code, _, err = simplexlab("resume", "wild", "--run-dir", tmp_path)
+    assert code == 2
+    assert "diverged" in err
+    code, _, err = simplexlab("resume", "runn", "--run-dir", tmp_path)
+    assert code == 2
+    assert "did you mean run?" in err
+
+    with pytest.raises(ZeroDivisionError):
+        train(Experiment(name="broken", **options), [Break(41, ZeroDivisionError())])
+    with RunWriter.reopen(tmp_path / "broken"), pytest.raises(UsageError, match="is being written by process"):
+        resume(tmp_path / "broken")
+    with np.load(options["dataset"]) as arrays:
+        np.savez(options["dataset"], **{**arrays, "x_train": arrays["x_train"] // 2})
+    with pytest.raises(UsageError, match="not those that the run broken was started on"):
+        resume(tmp_path / "broken")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the runs are forked from a process that has imported TensorFlow")
+def test_runs_killed_at_random_moments():
+    words = [sys.executable, HARNESS, "--kills", "3", "--loss", "sc"]
+    process = subprocess.run(words, capture_output=True, text=True, timeout=280)
+    assert "equal to the uninterrupted run after 3 kills" in process.stdout, process.stderr
