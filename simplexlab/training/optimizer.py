@@ -50,7 +50,7 @@ class Momentum(keras.optimizers.Optimizer):
             accum=velocity.handle,
             lr=tf.cast(learning_rate, variable.dtype),
             grad=tf.cast(gradient, variable.dtype) + self.weight_decay * variable,
-            momentum=tf.cast(self.momentum, variable.dtype),
+            momentum=tf.constant(self.momentum, variable.dtype),
         )
 
     def get_config(self):
