@@ -1,0 +1,223 @@
+"""`simplexlab sweep`: losses × corruptions × seeds × any option."""
+
+import signal
+import sys
+import time
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from simplexlab.cli.common import Json, WholeNumber, print_json
+from simplexlab.errors import UsageError
+
+
+def sweep(
+    *,
+    preset: Annotated[
+        Literal["class", "paper"] | None,
+        Parameter(
+            help="class: the paper's contrast on digits in minutes on two cores; paper: Figures 2 and 8 with the "
+            "paper's recipe on CIFAR10 and CIFAR100, for GPUs. Other options change single parts of it."
+        ),
+    ] = None,
+    losses: Annotated[
+        str | None, Parameter(help="Losses, such as ce,sc.", show_default=lambda _: "ce,ce-fix,sc")
+    ] = None,
+    corruptions: Annotated[
+        str | None,
+        Parameter(
+            help="Fractions of corrupted labels: 0,0.2,0.5, or 0:1:0.1 for 0 to 1 in steps of 0.1.",
+            show_default=lambda _: "0:1:0.2",
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        Parameter(help="How many seeds, 3 for 0, 1 and 2; or the seeds, 0,4.", show_default=lambda _: "3"),
+    ] = None,
+    set_: Annotated[
+        tuple[str, ...],
+        Parameter(
+            name="--set",
+            help="Any other option of `simplexlab train`, with one value for all runs or several to vary: "
+            "--set dataset=cifar10 --set temperature=0.05,0.1.",
+            negative="",
+        ),
+    ] = (),
+    run_dir: Annotated[
+        str | None,
+        Parameter(
+            help="Folder of the sweep, which holds its runs. A sweep that is there already goes on: only what is "
+            "missing, stopped or failed is run.",
+            show_default=lambda _: "sweeps/PRESET or sweeps/DATASET",
+        ),
+    ] = None,
+    jobs: Annotated[
+        WholeNumber | None,
+        Parameter(help="Runs side by side.", show_default=lambda _: "one a GPU, or one a core"),
+    ] = None,
+    threads: Annotated[
+        WholeNumber | None,
+        Parameter(help="CPU threads of each run.", show_default=lambda _: "the cores shared out among the jobs"),
+    ] = None,
+    devices: Annotated[
+        str,
+        Parameter(help="auto, cpu, cpu:N (each run on N logical replicas), gpu:0,gpu:1 (one run on each) or all."),
+    ] = "auto",
+    shard: Annotated[
+        str | None, Parameter(help="i/n: run the i-th of n parts only, i from 1 to n, for job arrays.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """Train a grid of losses, corruptions, seeds and any other option, each run once; write a table."""
+    from simplexlab.sweep import SweepFolder, execute, place, rows, runs_of
+    from simplexlab.sweep.plan import parse_shard
+
+    for name, value in (("--jobs", jobs), ("--threads", threads)):
+        if value is not None and not 1 <= value <= 1024:
+            raise UsageError(f"{name} {value} must be between 1 and 1024")
+    part, parts = parse_shard(shard) if shard else (1, 1)
+    if run_dir is not None and (preset, losses, corruptions, seeds, set_) == (None, None, None, None, ()):
+        folder = SweepFolder(run_dir)  # it goes on with what it holds
+        experiments = list(folder.experiments.values())
+        placement = place(devices, jobs, threads)
+    else:
+        grid = _grid(preset, losses, corruptions, seeds, set_)
+        experiments = grid.experiments()
+        placement = place(devices, jobs, threads)
+        path = run_dir or f"sweeps/{preset or _datasets(grid)}"
+        folder = SweepFolder.write(path, experiments, f"simplexlab sweep {grid.options_line()}")
+    experiments = experiments[part - 1 :: parts]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a job scheduler's end is Ctrl-C
+    began = time.monotonic()
+    progress = _Progress(folder, len(experiments))
+    try:
+        with progress:
+            ended = execute(folder, experiments, placement, progress.report, progress.poll)
+    finally:
+        folder.write_tables(rows(runs_of(folder)))
+    states = [event.state for event in ended]
+    record = {
+        "sweep": str(folder.path),
+        "runs": len(folder.experiments),
+        **{state: states.count(state) for state in ("finished", "diverged", "stopped", "failed", "busy")},
+        "failures": {event.name: event.message for event in ended if event.state in ("failed", "unknown version")},
+        "seconds": time.monotonic() - began,
+        "table": str(folder.path / "table.csv"),
+    }
+    if json:
+        print_json({**record, "rows": rows(runs_of(folder))})
+    else:
+        _print_summary(record)
+    return 1 if record["failures"] or record["diverged"] else 0
+
+
+def _grid(
+    preset: str | None, losses: str | None, corruptions: str | None, seeds: str | None, settings: tuple[str, ...]
+) -> Any:
+    """The grid that the options ask for, beginning from the preset's."""
+    from simplexlab.sweep.plan import PRESETS, Grid, parse_corruptions, parse_losses, parse_seeds, parse_settings
+
+    grid = PRESETS[preset].grid if preset else Grid()
+    return Grid(
+        losses=parse_losses(losses) if losses is not None else grid.losses,
+        corruptions=parse_corruptions(corruptions) if corruptions is not None else grid.corruptions,
+        seeds=parse_seeds(seeds) if seeds is not None else grid.seeds,
+        options=grid.options | parse_settings(settings),
+    )
+
+
+def _datasets(grid: Any) -> str:
+    from pathlib import Path
+
+    return "-".join(Path(name).stem for name in grid.options.get("dataset", ("digits",)))
+
+
+class _Progress:
+    """What a person sees while a sweep runs: a bar for the whole and the runs that go on; plain lines elsewhere."""
+
+    def __init__(self, folder: Any, total: int):
+        from rich.console import Console
+
+        self.folder = folder
+        self.total = total
+        self.ended = 0
+        self.running: list[str] = []
+        self.began: dict[str, float] = {}
+        self.console = Console(stderr=True, highlight=False)
+        self.bar = None
+
+    def __enter__(self) -> "_Progress":
+        if self.console.is_terminal:
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+            self.bar = Progress(
+                TextColumn("sweep"),
+                BarColumn(bar_width=None),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[left]}"),
+                TimeElapsedColumn(),
+                TextColumn("{task.fields[running]}"),
+                console=self.console,
+                expand=True,
+            )
+            self.task = self.bar.add_task("", total=self.total, left="", running="")
+            self.bar.start()
+        self.start = time.monotonic()
+        self.trained = 0
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.stop()
+
+    def report(self, event: Any) -> None:
+        if event.state == "started":
+            self.running.append(event.name)
+            self.began[event.name] = time.monotonic()
+            return
+        self.ended += 1
+        seconds = ""
+        if event.name in self.began:
+            self.running.remove(event.name)
+            self.trained += 1
+            seconds = f" in {time.monotonic() - self.began[event.name]:.1f} s"
+        detail = f": {event.message}" if event.message else ""
+        if event.state == "failed":
+            detail += f" (its output: {self.folder.log_path(event.name)})"
+        left = self._left()
+        line = f"{self.ended}/{self.total} {event.name} {event.state}{seconds}{detail}"
+        if self.bar is None:
+            print(line + (f"; {left}" if left else ""), file=sys.stderr, flush=True)
+        else:
+            if event.state != "finished":
+                self.console.print(line, soft_wrap=True)
+            self.bar.update(self.task, completed=self.ended, left=left)
+
+    def poll(self) -> None:
+        if self.bar is None:
+            return
+        from simplexlab.runs import read_run
+
+        shown = []
+        for name in list(self.running):
+            status = read_run(self.folder.path / name).status
+            shown.append(f"{name} {status.iteration}")
+        self.bar.update(self.task, running="  ".join(shown))
+
+    def _left(self) -> str:
+        remaining = self.total - self.ended
+        if not self.trained or not remaining:
+            return ""
+        seconds = (time.monotonic() - self.start) / self.trained * remaining
+        return f"about {seconds:.0f} s left" if seconds < 100 else f"about {seconds / 60:.0f} min left"
+
+
+def _print_summary(record: dict[str, Any]) -> None:
+    from simplexlab.cli.tables import console
+
+    out = console()
+    counts = ", ".join(
+        f"{record[state]} {state}" for state in ("finished", "diverged", "stopped", "failed", "busy") if record[state]
+    )
+    out.print(f"{record['runs']} runs: {counts}; {record['seconds']:.0f} s")
+    out.print(f"Table: {record['table']}", soft_wrap=True)

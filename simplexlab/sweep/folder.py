@@ -1,0 +1,182 @@
+"""The sweep folder: `sweep.json` says what it holds, its runs are run folders in it, and claims share them out."""
+
+import contextlib
+import csv
+import dataclasses
+import datetime
+import errno
+import fcntl
+import io
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from simplexlab import __version__
+from simplexlab.config import Experiment, flag, format_value
+from simplexlab.errors import RunError, UsageError
+from simplexlab.runs.folder import check_name
+from simplexlab.sweep.plan import PLACEMENT
+
+FORMAT = 1
+SWEEP_FILE = "sweep.json"
+TABLE_CSV, TABLE_JSON = "table.csv", "table.json"
+CLAIMS_FOLDER = ".claims"
+LOGS_FOLDER = "logs"
+
+
+class SweepFolder:
+    """A sweep on disk.
+
+    Attributes:
+        path: the folder.
+        experiments: every run of the sweep, by its name, in the order in which they are run.
+        commands: the commands that made it.
+    """
+
+    def __init__(self, path: str | Path):
+        """Read `sweep.json` in `path`.
+
+        Raises:
+            UsageError: there is none, or it is not one that this version reads.
+        """
+        self.path = Path(path)
+        file = self.path / SWEEP_FILE
+        try:
+            record = json.loads(file.read_bytes())
+            if record["format"] > FORMAT:
+                raise UsageError(f"{file} was made by a newer simplexlab ({record['simplexlab']}); update this one")
+            self.commands: list[str] = record["commands"]
+            self.experiments = {
+                name: Experiment.from_dict({**record["common"], **own, "name": name, "run_dir": str(self.path)})
+                for name, own in record["runs"].items()
+            }
+            for name in self.experiments:
+                check_name(name)
+        except FileNotFoundError:
+            raise UsageError(f"{self.path} is no sweep folder: it holds no {SWEEP_FILE}") from None
+        except OSError as error:
+            raise RunError(f"cannot read {file}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if isinstance(error, UsageError):
+                raise
+            raise UsageError(f"{file} cannot be read as a sweep: {error!r}") from error
+
+    @classmethod
+    def write(cls, path: str | Path, experiments: Sequence[Experiment], command: str) -> "SweepFolder":
+        """Make the sweep folder `path`, or add to it the runs that it does not hold yet.
+
+        Args:
+            path: the folder.
+            experiments: resolved experiments, each with its name.
+            command: the command line that asks for them.
+
+        Raises:
+            UsageError: the folder holds one of these runs with other options.
+            RunError: it cannot be written.
+        """
+        path = Path(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with _lock(path, SWEEP_FILE, wait=True):
+                return cls._merge(path, experiments, command)
+        except (FileExistsError, NotADirectoryError):
+            raise UsageError(f"--run-dir {path} is not a folder") from None
+        except OSError as error:
+            raise RunError(f"cannot write the sweep folder {path}: {error.strerror}") from error
+
+    @classmethod
+    def _merge(cls, path: Path, experiments: Sequence[Experiment], command: str) -> "SweepFolder":
+        held, commands = {}, []
+        created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        if (path / SWEEP_FILE).exists():
+            before = cls(path)
+            held = {name: _options(experiment) for name, experiment in before.experiments.items()}
+            commands = before.commands
+            created = json.loads((path / SWEEP_FILE).read_bytes()).get("created", created)
+        for experiment in experiments:
+            check_name(experiment.name)
+            wanted = _options(experiment)
+            for option, value in held.setdefault(experiment.name, wanted).items():
+                if option != "data_dir" and value != wanted.get(option, value):
+                    raise UsageError(
+                        f"{path} holds {experiment.name} with {flag(option)} {format_value(value)}, not "
+                        f"{format_value(wanted[option])}; choose another folder with --run-dir"
+                    )
+        first = next(iter(held.values()))
+        common = {key: first[key] for key in first if all(run.get(key) == first[key] for run in held.values())}
+        record = {
+            "format": FORMAT,
+            "kind": "sweep",
+            "simplexlab": __version__,
+            "created": created,
+            "commands": commands if command in commands else [*commands, command],
+            "common": common,
+            "runs": {
+                name: {key: value for key, value in run.items() if key not in common} for name, run in held.items()
+            },
+        }
+        replace_file(path / SWEEP_FILE, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        return cls(path)
+
+    @contextlib.contextmanager
+    def claim(self, name: str) -> Iterator[bool]:
+        """Within the block the run `name` is this process's, unless another process has claimed it (False).
+
+        The kernel frees the claim when its process ends, however it ends. On a file system without locks every claim
+        is granted, and the exclusive creation of the run folder alone keeps two processes apart.
+        """
+        with _lock(self.path, name, wait=False) as granted:
+            yield granted
+
+    def log_path(self, name: str) -> Path:
+        """Where the output of a run's process goes."""
+        return self.path / LOGS_FOLDER / f"{name}.txt"
+
+    def write_tables(self, rows: list[dict[str, Any]]) -> None:
+        """Write `table.csv` and `table.json`.
+
+        Raises:
+            RunError: they cannot be written.
+        """
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        try:
+            replace_file(self.path / TABLE_CSV, text.getvalue())
+            replace_file(self.path / TABLE_JSON, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise RunError(f"cannot write the tables in {self.path}: {error.strerror}") from error
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write `path` whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _options(experiment: Experiment) -> dict[str, Any]:
+    return {key: value for key, value in dataclasses.asdict(experiment).items() if key not in PLACEMENT}
+
+
+@contextlib.contextmanager
+def _lock(path: Path, name: str, *, wait: bool) -> Iterator[bool]:
+    """Lock the file that stands for `name`; yields False where it is held already."""
+    folder = path / CLAIMS_FOLDER
+    folder.mkdir(exist_ok=True)
+    with open(folder / name, "ab") as file:  # it stays: who removed it could remove it from under the next holder
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        except OSError as error:  # a file system without locks
+            if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
+                raise
+        yield True

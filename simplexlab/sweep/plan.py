@@ -1,0 +1,216 @@
+"""What a sweep runs: a grid of losses, corruptions, seeds and further options, and the presets."""
+
+import dataclasses
+import itertools
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from simplexlab.config import Experiment, field_type, format_value, nearest
+from simplexlab.errors import UsageError
+
+# Where and how fast a run computes, not what it computes: the sweep decides these, and `--set` may not vary them.
+PLACEMENT = ("devices", "threads", "run_dir", "name")
+# These have flags of their own.
+AXES = {"loss": "--losses", "corrupt": "--corruptions", "seed": "--seeds"}
+MOST_RUNS = 100_000
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The grid of a sweep; its runs are the product of all its values.
+
+    Attributes:
+        losses: names of losses.
+        corruptions: fractions of corrupted labels.
+        seeds: seeds.
+        options: the values of any other option of an experiment, one or several each.
+    """
+
+    losses: tuple[str, ...] = ("ce", "ce-fix", "sc")
+    corruptions: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    seeds: tuple[int, ...] = (0, 1, 2)
+    options: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    def experiments(self) -> list[Experiment]:
+        """The resolved experiments, each with its name; seeds vary slowest, so that a cut sweep has whole curves.
+
+        Raises:
+            UsageError: an option of one of them is wrong.
+        """
+        names = list(self.options)
+        count = len(self.losses) * len(self.corruptions) * len(self.seeds)
+        for values in self.options.values():
+            count *= len(values)
+        if count > MOST_RUNS:
+            raise UsageError(f"the grid holds {count} runs; a sweep takes at most {MOST_RUNS}")
+        varied = [name for name, values in self.options.items() if len(values) > 1]
+        experiments = []
+        for seed, *values, corrupt, loss in itertools.product(
+            self.seeds, *self.options.values(), self.corruptions, self.losses
+        ):
+            options = dict(zip(names, values, strict=True))
+            settings = [f"{name.replace('_', '-')}={_in_a_name(options[name])}" for name in varied]
+            name = "-".join([loss, f"{corrupt:g}", f"s{seed}", *settings])
+            experiment = Experiment(loss=loss, corrupt=corrupt, seed=seed, name=name, **options)
+            experiments.append(experiment.resolve())
+        return experiments
+
+    def options_line(self) -> str:
+        """The options of `simplexlab sweep` that give this grid."""
+        words = ["--losses", ",".join(self.losses)]
+        words += ["--corruptions", ",".join(f"{value:g}" for value in self.corruptions)]
+        words += ["--seeds", ",".join(map(str, self.seeds)) + ("," if len(self.seeds) == 1 else "")]
+        for name, values in self.options.items():
+            words += ["--set", f"{name.replace('_', '-')}={','.join(map(_as_typed, values))}"]
+        return shlex.join(words)
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A grid with a name.
+
+    Attributes:
+        grid: what it runs.
+        help: what it shows and what it costs.
+    """
+
+    grid: Grid
+    help: str
+
+
+PRESETS = {
+    "class": Preset(
+        Grid(
+            options={
+                "dataset": ("digits",),
+                "encoder": ("resnet-small",),
+                "width": (8,),
+                "batch_size": (128,),
+                "iterations": (2000,),
+                "evaluate_every": (20,),
+                "checkpoint_every": (2000,),
+                "until_fit": (True,),
+                "tolerance": (0.001,),  # one of the 1,400 images
+            }
+        ),
+        "the paper's contrast on digits, in minutes on two cores",
+    ),
+    "paper": Preset(
+        Grid(
+            corruptions=tuple(step / 10 for step in range(11)),
+            seeds=(0,),
+            options={"dataset": ("cifar10", "cifar100"), "augment": (False,)},
+        ),
+        "Figures 2 and 8 of the paper, with its recipe, on GPUs",
+    ),
+}
+
+
+def parse_losses(text: str) -> tuple[str, ...]:
+    """Read `ce,sc`.
+
+    Raises:
+        UsageError: a loss is unknown or named twice.
+    """
+    return _values("loss", text, "--losses")
+
+
+def parse_corruptions(text: str) -> tuple[float, ...]:
+    """Read fractions, `0,0.2,0.5`, or a range with both ends, `0:1:0.1`.
+
+    Raises:
+        UsageError: it is neither, or a fraction is not between 0 and 1.
+    """
+    if ":" not in text:
+        return _values("corrupt", text, "--corruptions")
+    try:
+        start, stop, step = (Decimal(part) for part in text.split(":"))
+        if not (step > 0 and 0 <= start <= stop <= 1):
+            raise ValueError
+    except (ValueError, InvalidOperation):
+        raise UsageError(
+            f"--corruptions {text} is not a range; 0:1:0.1 takes 0 to 1, both with it, in steps of 0.1"
+        ) from None
+    return tuple(float(start + index * step) for index in range(int((stop - start) / step) + 1))
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Read how many seeds, `3` for 0, 1 and 2, or the seeds themselves, `0,4` or `7,`.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if "," in text:
+        return _values("seed", text.removesuffix(","), "--seeds")
+    if not (text.isdecimal() and 0 < int(text) <= MOST_RUNS):
+        raise UsageError(f"--seeds {text} is neither a number of seeds, such as 3, nor a list of seeds, such as 0,4")
+    return tuple(range(int(text)))
+
+
+def parse_settings(settings: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """Read `--set` options: `temperature=0.05,0.1`, `batch-size=64`, `until-fit=on`.
+
+    Raises:
+        UsageError: a name is unknown, set twice or not for `--set`, or a value is wrong.
+    """
+    fields = {known.name: known for known in dataclasses.fields(Experiment)}
+    options: dict[str, tuple[Any, ...]] = {}
+    for setting in settings:
+        word, equals, text = setting.partition("=")
+        name = word.strip().removeprefix("--").replace("-", "_")
+        if not equals:
+            raise UsageError(f"--set {setting} has no value; it takes NAME=VALUE or NAME=VALUE,VALUE…")
+        if name in AXES:
+            raise UsageError(f"--set {word}: it has an option of its own, {AXES[name]}")
+        if name in PLACEMENT:
+            raise UsageError(f"--set {word}: a sweep decides that itself, see --jobs, --devices, --threads, --run-dir")
+        if name not in fields:
+            known = sorted(name.replace("_", "-") for name in fields.keys() - AXES.keys() - set(PLACEMENT))
+            raise UsageError(f"--set {word}: no such option; {nearest(word, known)}")
+        if name in options:
+            raise UsageError(f"--set {word} is given twice; give all its values at once, {word}=A,B")
+        options[name] = _values(name, text, f"--set {word}=")
+    return options
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Read `i/n`: the i-th of n parts of a sweep, i from 1 to n.
+
+    Raises:
+        UsageError: it is not that.
+    """
+    part, slash, parts = text.partition("/")
+    if slash and part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts):
+        return int(part), int(parts)
+    raise UsageError(f"--shard {text} is not i/n with i from 1 to n, such as 2/8")
+
+
+def _values(name: str, text: str, shown: str) -> tuple[Any, ...]:
+    kind = field_type(next(known for known in dataclasses.fields(Experiment) if known.name == name))
+    values = tuple(_value(kind, word.strip(), shown) for word in text.split(","))
+    if len(set(values)) < len(values):
+        raise UsageError(f"{shown} {text} names a value twice")
+    return values
+
+
+def _value(kind: Any, word: str, shown: str) -> Any:
+    try:
+        if not word:
+            raise ValueError
+        if kind is bool:
+            return {"on": True, "true": True, "off": False, "false": False}[word.lower()]
+        return kind(word) if kind in (int, float) else word
+    except (ValueError, KeyError):
+        wanted = {bool: "on or off", int: "a whole number", float: "a number"}.get(kind, "a value")
+        raise UsageError(f'{shown} "{word}" is not {wanted}') from None
+
+
+def _in_a_name(value: Any) -> str:
+    return value.rstrip("/").rsplit("/", 1)[-1] if isinstance(value, str) else _as_typed(value)
+
+
+def _as_typed(value: Any) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else format_value(value)

@@ -1,0 +1,83 @@
+"""A worker of a sweep: one TensorFlow process that trains run after run, so that its start is paid for once.
+
+Run by `pool.execute` as `python -m simplexlab.sweep.worker`. It reads one JSON object a line on stdin, `{"experiment": …,
+"log": …}`, trains or resumes that run, and answers with one line on stdout, `{"state": …, "message": …}`. The end of
+stdin, which also is what it sees when its parent dies, stops the run that is going on, as Ctrl-C would.
+"""
+
+import gc
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+from typing import Any
+
+from simplexlab.config import Experiment
+from simplexlab.errors import RunError, UsageError
+from simplexlab.runs import read_run
+
+
+def main() -> None:
+    """Train what is asked for on stdin until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    requests: queue.Queue[str | None] = queue.Queue()
+    threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    try:
+        while (line := requests.get()) is not None:
+            request = json.loads(line)
+            _redirect_output(request["log"])
+            answer = _execute(Experiment.from_dict(request["experiment"]))
+            print(json.dumps(answer), file=answers, flush=True)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _listen(requests: queue.Queue) -> None:
+    for line in sys.stdin:
+        requests.put(line)
+    requests.put(None)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _execute(experiment: Experiment) -> dict[str, Any]:
+    from simplexlab.training.run import resume, train
+
+    folder = Path(experiment.run_dir, experiment.name)
+    try:
+        result = train(experiment) if read_run(folder).status.state == "missing" else resume(folder)
+        return {"state": result["state"], "message": None}
+    except (UsageError, RunError) as error:
+        print(error, file=sys.stderr)
+        return {"state": "failed", "message": str(error)}
+    except Exception as error:
+        traceback.print_exc()
+        return {"state": "failed", "message": f"{type(error).__name__}: {error}"}
+    finally:
+        _forget()
+
+
+def _forget() -> None:
+    """Free the run's graphs and reset Keras's counters, so that the next run starts as in a process of its own."""
+    import keras
+
+    keras.backend.clear_session()
+    gc.collect()
+
+
+def _redirect_output(log: str) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Stands in for `simplexlab.sweep.worker`: the same protocol, and run folders without training.
+
+What a run does is told by its seed: 0 finish, 1 fail, 2 kill the process, 3 go on until it is stopped, 4 diverge.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from simplexlab.runs import RunWriter, read_run
+
+FINISH, FAIL, DIE, LINGER, DIVERGE = range(5)
+
+
+def run(experiment: dict) -> dict:
+    folder = Path(experiment["run_dir"], experiment["name"])
+    config = {"kind": "train", "experiment": experiment}
+    is_new = read_run(folder).status.state == "missing"
+    opened = RunWriter.create(folder.parent, folder.name, config, total=10) if is_new else RunWriter.reopen(folder)
+    with opened as writer, open(folder / "attempts", "a") as attempts:
+        print(os.getpid(), os.environ.get("CUDA_VISIBLE_DEVICES"), file=attempts, flush=True)
+        seed = experiment["seed"]
+        if seed == FAIL:
+            writer.set_status("failed", message="as asked")
+            return {"state": "failed", "message": "as asked"}
+        if seed == DIE:
+            os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            time.sleep(600 if seed == LINGER and is_new else 0.02)
+        except KeyboardInterrupt:
+            writer.set_status("stopped", 5)
+            return {"state": "stopped", "message": None}
+        state = "diverged" if seed == DIVERGE else "finished"
+        result = {"time_to_fit": 400, "fit_lower": 380, "train_error": 0.0, "final_loss": 1.5, "excess": float("nan")}
+        writer.save_result(result)
+        writer.set_status(state, 10)
+        return {"state": state, "message": None}
+
+
+if __name__ == "__main__":
+    import threading
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    lines = iter(sys.stdin.readline, "")
+    request = next(lines, None)
+
+    def stop_at_the_end():
+        sys.stdin.buffer.raw.read(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    try:
+        while request:
+            experiment = json.loads(request)["experiment"]
+            if experiment["seed"] == LINGER:
+                threading.Thread(target=stop_at_the_end, daemon=True).start()
+            print(json.dumps(run(experiment)), flush=True)
+            request = next(lines, None)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,96 @@
+"""The sweep folder."""
+
+import json
+import multiprocessing
+import shutil
+import time
+
+import pytest
+
+from simplexlab.errors import UsageError
+from simplexlab.runs import RunWriter
+from simplexlab.sweep import Grid, SweepFolder, rows, runs_of
+
+GRID = Grid(("ce", "sc"), (0.0, 0.5), (0,))
+
+
+def test_says_what_it_holds(tmp_path):
+    written = SweepFolder.write(tmp_path / "sweep", GRID.experiments(), "simplexlab sweep …")
+    read = SweepFolder(tmp_path / "sweep")
+    assert read.experiments == written.experiments
+    assert list(read.experiments) == ["ce-0-s0", "sc-0-s0", "ce-0.5-s0", "sc-0.5-s0"]
+    assert read.experiments["sc-0.5-s0"].corrupt == 0.5
+    assert read.experiments["sc-0.5-s0"].run_dir == str(tmp_path / "sweep")
+    record = json.loads((tmp_path / "sweep/sweep.json").read_text())
+    assert record["common"]["batch_size"] == 128
+    assert record["runs"]["sc-0-s0"] == {"loss": "sc", "corrupt": 0.0}
+
+
+def test_grows_by_what_is_new_and_refuses_what_differs(tmp_path):
+    SweepFolder.write(tmp_path, GRID.experiments(), "first")
+    more = Grid(("ce", "sc"), (0.0, 0.5), (0, 1))
+    SweepFolder.write(tmp_path, more.experiments(), "second")
+    grown = SweepFolder.write(tmp_path, GRID.experiments(), "first")
+    assert len(grown.experiments) == 8
+    assert grown.commands == ["first", "second"]
+    other = Grid(("ce",), (0.0,), (0,), {"width": (4,)})
+    with pytest.raises(UsageError, match="holds ce-0-s0 with --width 16, not 4"):
+        SweepFolder.write(tmp_path, other.experiments(), "third")
+    assert len(SweepFolder(tmp_path).experiments) == 8
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 1, "commands": [], "common": {}, "runs": {"../x": {}}}'])
+def test_a_damaged_sweep_is_refused(tmp_path, text):
+    (tmp_path / "sweep.json").write_text(text)
+    with pytest.raises(UsageError):
+        SweepFolder(tmp_path)
+
+
+def test_a_newer_format_and_a_folder_without_a_sweep_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="is no sweep folder"):
+        SweepFolder(tmp_path)
+    (tmp_path / "sweep.json").write_text('{"format": 99, "simplexlab": "9.0"}')
+    with pytest.raises(UsageError, match="newer simplexlab"):
+        SweepFolder(tmp_path)
+
+
+def _hold(path, name, held):
+    with SweepFolder(path).claim(name) as granted:
+        assert granted
+        held.set()
+        time.sleep(60)
+
+
+def test_a_claim_excludes_other_processes_until_its_process_dies(tmp_path):
+    sweep = SweepFolder.write(tmp_path, GRID.experiments(), "")
+    context = multiprocessing.get_context("spawn")
+    held = context.Event()
+    process = context.Process(target=_hold, args=(tmp_path, "ce-0-s0", held))
+    process.start()
+    assert held.wait(60)
+    with sweep.claim("ce-0-s0") as granted, sweep.claim("sc-0-s0") as other:
+        assert not granted
+        assert other
+    process.kill()
+    process.join()
+    with sweep.claim("ce-0-s0") as granted:
+        assert granted
+
+
+def test_a_thousand_runs_are_listed_within_a_second(tmp_path):
+    """The requirement is a second; the time of this process alone is what a busy machine leaves comparable."""
+    grid = Grid(("ce", "sc"), tuple(i / 100 for i in range(50)), tuple(range(10)))
+    sweep = SweepFolder.write(tmp_path, grid.experiments(), "")
+    first, *others = sweep.experiments.values()
+    config = {"kind": "train", "experiment": first.to_dict()}
+    with RunWriter.create(tmp_path, first.name, config, total=10) as writer:
+        writer.log_metrics({"iteration": 10, "loss": 1.0, "train_error": 0.5})
+        writer.save_result({"time_to_fit": None, "fit_lower": 10, "final_loss": 1.0})
+        writer.set_status("finished", 10)
+    for experiment in others:
+        shutil.copytree(tmp_path / first.name, tmp_path / experiment.name)
+    began = time.process_time()
+    table = rows(runs_of(SweepFolder(tmp_path)))
+    assert time.process_time() - began < 1
+    assert len(table) == 1000
+    assert all(row["censored"] is True and row["state"] == "finished" for row in table)
