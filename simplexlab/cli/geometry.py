@@ -25,6 +25,8 @@ def geometry(
 
     arrays = _load(file)
     record = statistics(arrays["z"], arrays["y"], arrays.get("w")).to_dict()
+    if record["norms"]["maximum"] > 0:
+        record["conditions"] = _conditions(arrays, record["norms"]["maximum"])
     if json:
         features = "nonnegative" if record["nonnegative"] else "free"
         print_json(record | {"features": features, "optimum": optimum(record["num_classes"], features)})
@@ -40,6 +42,14 @@ def geometry(
         out.print(line)
 
 
+def _conditions(arrays: dict[str, Any], radius: float) -> dict[str, float]:
+    from simplexlab.theory import conditions_ce, conditions_sc
+
+    if "w" in arrays:
+        return conditions_ce(arrays["z"], arrays["y"], arrays["w"], radius)
+    return conditions_sc(arrays["z"], arrays["y"], radius)
+
+
 def _remarks(record: dict[str, Any]) -> list[str]:
     norms = record["norms"]
     remarks = [f"Norms: {norms['minimum']:.4g} to {norms['maximum']:.4g}, mean {norms['mean']:.4g}."]
@@ -51,6 +61,10 @@ def _remarks(record: dict[str, Any]) -> list[str]:
             f"Class means off a regular simplex, in units of their norm: centre {deviation['centre']:.4f}, "
             f"norms {deviation['norm']:.4f}, inner products {deviation['inner_product']:.4f}."
         )
+    if "conditions" in record:
+        conditions = ", ".join(f"{name} {value:.4f}" for name, value in record["conditions"].items())
+        theorem = "Theorem 1" if "C3" in record["conditions"] else "Theorem 2"
+        remarks.append(f"Off the equality conditions of {theorem}, with the largest norm as ρ: {conditions}.")
     if record["num_classes"] > record["dimension"] + 1:
         remarks.append("K > h + 1: no regular simplex exists in this dimension, its values are out of reach.")
     if record["imbalance"] > 0:

@@ -17,7 +17,7 @@ from simplexlab.geometry.similarity import (
 )
 
 HISTOGRAM_EDGES = np.linspace(0.0, 1.0, 51)
-UNIFORMITY_POINTS = 4096
+UNIFORMITY_POINTS = 2048
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 
 
@@ -182,7 +182,7 @@ def statistics(
         block: points a block.
 
     Returns:
-        The statistics. Uniformity is over all pairs up to 4096 points and beyond that over the pairs of 4096 points,
+        The statistics. Uniformity is over all pairs up to 2048 points and beyond that over the pairs of 2048 points,
         neighbours taken at equal steps from the points sorted by class; the pairs within and between classes
         enter with the shares that they have among all pairs.
 
@@ -203,57 +203,13 @@ def statistics(
             raise ValueError(f"the weights must have shape ({num_classes}, {dimension}), got {weights.shape}")
         weights = weights / _scale("weights", weights)
 
-    order = np.argsort(labels, kind="stable")  # a block then holds few classes
-    labels = labels[order]
-
-    def blocks() -> Iterator[tuple[slice, np.ndarray]]:
-        for start in range(0, num_points, block):
-            part = slice(start, min(start + block, num_points))
-            yield part, np.divide(representations[order[part]], scale, dtype=np.float64)
-
-    # First pass: norms, and class sums of the representations and of their directions.
-    norms = np.empty(num_points)
-    sums, unit_sums = np.zeros((2, num_classes, dimension))
-    for part, points in blocks():
-        norms[part] = np.sqrt(np.einsum("nh,nh->n", points, points))
-        present, position = np.unique(labels[part], return_inverse=True)
-        members = np.eye(len(present))[:, position]
-        sums[present] += members @ points
-        unit_sums[present] += (members / np.where(norms[part] > 0, norms[part], 1.0)) @ points
-
+    points = _SortedPoints(representations, labels, scale, block)
+    norms, sums, unit_sums = _class_sums(points, (num_classes, dimension))
     class_means = sums / counts[:, None]
     directions = unit_vectors(class_means)
-    centre = class_means.mean(axis=0)
-    centred_means = class_means - centre
-    span, spreads = _span(centred_means)
-    rank = len(spreads)
-    mean_coordinates = centred_means @ span
-    half_squares = 0.5 * np.sum(mean_coordinates**2, axis=1)
-    # One product gives the coordinates in the span of the centred class means and the scores of the classifier.
-    projection = span if weights is None else np.hstack([span, weights.T])
-
-    # Second pass: what needs the class means.
-    within = np.empty(num_points)
-    scatter, disagreements = 0.0, 0
-    for part, points in blocks():
-        products = points @ projection
-        coordinates = products[:, :rank] - centre @ span
-        if weights is not None:
-            nearest = np.argmax(coordinates @ mean_coordinates.T - half_squares, axis=1)
-            disagreements += np.count_nonzero(np.argmax(products[:, rank:], axis=1) != nearest)
-        coordinates -= mean_coordinates[labels[part]]
-        coordinates /= spreads
-        scatter += np.vdot(coordinates, coordinates)
-        points -= norms[part, None] * directions[labels[part]]  # the chord of the angle, times the norm
-        within[part] = np.einsum("nh,nh->n", points, points)
-    directed = (norms > 0) & directions.any(axis=1)[labels]
-    square_chords = np.minimum(np.divide(within, norms**2, where=directed, out=np.full(num_points, 2.0)), 4.0)
-    within = 1 - 2 * np.arctan2(np.sqrt(square_chords), np.sqrt(4 - square_chords)) / np.pi
-
-    uniformity, uniformity_points = _uniformity(representations, order, labels, counts)
-    pairs = np.sum(counts * (counts - 1.0))
-    unit_squares = np.bincount(labels, norms > 0, num_classes)
-    spread = 2 * np.sum(counts * unit_squares) - 2 * np.sum(unit_sums**2)
+    centred_means = class_means - class_means.mean(axis=0)
+    within, nc1, nc4 = _about_class_means(points, norms, class_means, weights)
+    uniformity, uniformity_points = _uniformity(points, counts)
     means_product = centred_means @ centred_means.T
     simplex_product = (np.eye(num_classes) - 1 / num_classes) / np.sqrt(num_classes - 1)
     return Statistics(
@@ -266,11 +222,11 @@ def statistics(
         class_mean_similarity=Distribution.of(pairwise_similarity(class_means)),
         weight_similarity=None if weights is None else Distribution.of(pairwise_similarity(weights)),
         within_class_similarity=Distribution.of(within),
-        nc1=float(scatter / num_points) if rank else None,
+        nc1=nc1,
         nc2=float(np.linalg.norm(_unit_norm(means_product) - simplex_product)),
         nc3=None if weights is None else float(np.linalg.norm(_unit_norm(weights) - _unit_norm(centred_means))),
-        nc4=None if weights is None else disagreements / num_points,
-        alignment=float(max(spread / pairs, 0.0)) if pairs else None,
+        nc4=nc4,
+        alignment=_alignment(counts, np.bincount(points.labels, norms > 0, num_classes), unit_sums),
         uniformity=uniformity,
         uniformity_points=uniformity_points,
         norms={
@@ -284,6 +240,26 @@ def statistics(
         gram=directions @ directions.T,
         centred_gram=_cosines(centred_means),
     )
+
+
+def class_means(representations: ArrayLike, labels: ArrayLike) -> np.ndarray:
+    """Mean of each class in float64.
+
+    Args:
+        representations: z, float32 or float64, shape (N, h).
+        labels: y in 0 … K−1, each class with a point, shape (N,).
+
+    Returns:
+        μ, shape (K, h).
+
+    Raises:
+        ValueError: shapes that do not fit, numbers that are not finite, labels that are not 0 … K−1, an absent class.
+    """
+    representations = matrix("representations", representations, dtype=None)
+    labels, counts = class_labels(labels, len(representations))
+    scale = _scale("representations", representations)
+    _, sums, _ = _class_sums(_SortedPoints(representations, labels, scale), (len(counts), representations.shape[1]))
+    return sums / counts[:, None] * scale
 
 
 def imbalance(class_counts: ArrayLike) -> float:
@@ -300,33 +276,107 @@ def _scale(name: str, array: np.ndarray) -> float:
     return float(np.ldexp(1.0, int(np.frexp(largest)[1]) - 1)) if largest else 1.0
 
 
-def _span(centred_means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Orthonormal columns that span the centred class means M, shape (h, rank), and their singular values (rank,).
+class _SortedPoints:
+    """Labelled points, sorted by class so that a block holds few classes, and read in float64 one block at a time.
 
-    Σ_B = VS²Vᵀ/K, so that tr(Σ_W Σ_B⁺)/K is the mean of ‖(z_n − μ_{y_n})VS⁻¹‖².
+    Attributes:
+        labels: the sorted labels, shape (N,).
     """
+
+    def __init__(self, representations: np.ndarray, labels: np.ndarray, scale: float, block: int = 1024) -> None:
+        self._representations, self._scale, self._block = representations, scale, block
+        self._order = np.argsort(labels, kind="stable")
+        self.labels = labels[self._order]
+
+    def take(self, positions: np.ndarray | slice) -> np.ndarray:
+        """The points at these positions of the sorted order, divided by the scale."""
+        return np.divide(self._representations[self._order[positions]], self._scale, dtype=np.float64)
+
+    def blocks(self) -> Iterator[tuple[slice, np.ndarray]]:
+        """Each block's positions and its points."""
+        for start in range(0, len(self.labels), self._block):
+            part = slice(start, min(start + self._block, len(self.labels)))
+            yield part, self.take(part)
+
+
+def _class_sums(points: _SortedPoints, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Norms of the points (N,), and the sums over each class of the points and of their directions, (K, h) each."""
+    norms = np.empty(len(points.labels))
+    sums, unit_sums = np.zeros(shape), np.zeros(shape)
+    for part, values in points.blocks():
+        norms[part] = np.sqrt(np.einsum("nh,nh->n", values, values))
+        present, position = np.unique(points.labels[part], return_inverse=True)
+        members = np.eye(len(present))[:, position]
+        sums[present] += members @ values
+        unit_sums[present] += (members / np.where(norms[part] > 0, norms[part], 1.0)) @ values
+    return norms, sums, unit_sums
+
+
+def _about_class_means(
+    points: _SortedPoints, norms: np.ndarray, class_means: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, float | None, float | None]:
+    """Similarity of every point to its class mean (N,), NC1 and NC4."""
+    labels = points.labels
+    directions = unit_vectors(class_means)
+    centre = class_means.mean(axis=0)
+    # M = USVᵀ gives Σ_B = VS²Vᵀ/K, so that NC1 is the mean of ‖(z_n − μ_{y_n})VS⁻¹‖².
+    span, spreads = _span(class_means - centre)
+    rank = len(spreads)
+    mean_coordinates = (class_means - centre) @ span
+    half_squares = 0.5 * np.sum(mean_coordinates**2, axis=1)
+    # One product gives the coordinates in the span of M and the scores of the classifier.
+    projection = span if weights is None else np.hstack([span, weights.T])
+    square_chords = np.full(len(labels), 2.0)  # a zero vector counts as orthogonal
+    directed = (norms > 0) & directions.any(axis=1)[labels]
+    scatter, disagreements = 0.0, 0
+    for part, values in points.blocks():
+        products = values @ projection
+        coordinates = products[:, :rank] - centre @ span
+        if weights is not None:
+            nearest = np.argmax(coordinates @ mean_coordinates.T - half_squares, axis=1)
+            disagreements += np.count_nonzero(np.argmax(products[:, rank:], axis=1) != nearest)
+        coordinates -= mean_coordinates[labels[part]]
+        coordinates /= spreads
+        scatter += np.vdot(coordinates, coordinates)
+        # The chord of the angle keeps the digits of small angles, which a cosine loses.
+        values -= norms[part, None] * directions[labels[part]]
+        squares = np.einsum("nh,nh->n", values, values)
+        np.divide(squares, norms[part] ** 2, out=square_chords[part], where=directed[part])
+    square_chords = np.minimum(square_chords, 4.0)
+    similarities = 1 - 2 * np.arctan2(np.sqrt(square_chords), np.sqrt(4 - square_chords)) / np.pi
+    nc1 = float(scatter / len(labels)) if rank else None
+    return similarities, nc1, None if weights is None else disagreements / len(labels)
+
+
+def _span(centred_means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Orthonormal columns that span the centred class means, shape (h, rank), and their singular values (rank,)."""
     _, singular_values, right = np.linalg.svd(centred_means, full_matrices=False)
     tolerance = singular_values[0] * max(centred_means.shape) * np.finfo(np.float64).eps
     rank = min(np.count_nonzero(singular_values > tolerance), len(centred_means) - 1)
     return right[:rank].T, singular_values[:rank]
 
 
-def _uniformity(
-    representations: np.ndarray, order: np.ndarray, labels: np.ndarray, counts: np.ndarray
-) -> tuple[float, int]:
-    num_points = len(labels)
+def _alignment(counts: np.ndarray, unit_squares: np.ndarray, unit_sums: np.ndarray) -> float | None:
+    """E‖u_i − u_j‖² over i ≠ j of one class, from Σ_{i,j}‖u_i − u_j‖² = 2n·Σ‖u_i‖² − 2‖Σu_i‖²."""
+    pairs = np.sum(counts * (counts - 1.0))
+    spread = 2 * np.sum(counts * unit_squares) - 2 * np.sum(unit_sums**2)
+    return float(max(spread / pairs, 0.0)) if pairs else None
+
+
+def _uniformity(points: _SortedPoints, counts: np.ndarray) -> tuple[float, int]:
+    num_points = len(points.labels)
     sample = np.arange(num_points)
     if num_points > UNIFORMITY_POINTS:
         # Neighbours in the sorted order, so that classes of few points still give pairs within a class.
         first = np.linspace(0, num_points - 2, UNIFORMITY_POINTS // 2).astype(np.int64)
         sample = np.unique(np.concatenate([first, first + 1]))
-    units = unit_vectors(representations[order[sample]])
-    sizes = np.bincount(labels[sample], minlength=len(counts))
+    units = unit_vectors(points.take(sample))
+    sizes = np.bincount(points.labels[sample], minlength=len(counts))
     total = 0.0
     for start in range(0, len(units), 256):
         rows, later = units[start : start + 256], units[start + 256 :]
         total += _potential(rows, rows) + 2 * (_potential(rows, later) if len(later) else 0.0)
-    same = sum(_potential(points, points) for points in np.split(units, np.cumsum(sizes)[:-1]) if len(points))
+    same = sum(_potential(members, members) for members in np.split(units, np.cumsum(sizes)[:-1]) if len(members))
     same_pairs, other_pairs = np.sum(sizes * (sizes - 1.0)), len(units) ** 2 - np.sum(sizes**2.0)
     # Every point is at distance 0 from itself; pairs within and between classes enter by their shares in the data.
     same_mean = (same - len(units)) / same_pairs if same_pairs else 1.0

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simplexlab.geometry import simplex_deviation
-from simplexlab.geometry.checks import class_labels, finite, matrix, positive
-from simplexlab.theory.cross_entropy import optimal_weight_norm
+from simplexlab.geometry import class_means, simplex_deviation
+from simplexlab.geometry.checks import finite, matrix, positive
+from simplexlab.theory.cross_entropy import BLOCK, optimal_weight_norm
 
 
 def conditions_ce(
@@ -42,20 +42,18 @@ def conditions_ce(
     """
     radius = positive("radius", radius)
     deviations = conditions_sc(representations, labels, radius)
-    means = _class_means(representations, labels)
+    means = class_means(representations, labels)
     weights = finite("weights", matrix("weights", weights))
     if weights.shape != means.shape:
         raise ValueError(f"the weights must have shape {means.shape}, got {weights.shape}")
-    product, size, norm = np.vdot(weights, means), np.vdot(means, means), np.linalg.norm(weights)
-    best = max(product / size, 0.0) if size else 0.0
-    deviations["C3"] = float(np.linalg.norm(weights - best * means) / norm) if norm else 1.0
+    deviations["C3"] = _off_parallel(weights, means)
     limits = {}
     if max_norm is not None:
         limits["C3r"] = positive("largest norm of a row of W", max_norm)
     if weight_decay is not None:
         limits["C3wd"] = optimal_weight_norm(radius, weight_decay, len(means))
     for name, limit in limits.items():
-        deviations[name] = float(np.linalg.norm(weights - limit / radius * means, axis=1).max() / limit)
+        deviations[name] = float(np.linalg.norm(weights / limit - means / radius, axis=1).max())
     return deviations
 
 
@@ -74,16 +72,23 @@ def conditions_sc(representations: ArrayLike, labels: ArrayLike, radius: float) 
         ValueError: shapes that do not fit, an argument out of range.
     """
     radius = positive("radius", radius)
-    means = _class_means(representations, labels)
-    spread = np.linalg.norm(np.asarray(representations) - means[np.asarray(labels)], axis=1).max()
-    offset = np.abs(np.linalg.norm(means, axis=1) - radius).max()
+    representations, labels = np.asarray(representations), np.asarray(labels)
+    means = class_means(representations, labels) / radius
+    spread = 0.0
+    for start in range(0, len(labels), BLOCK):
+        part = slice(start, start + BLOCK)
+        offsets = np.divide(representations[part], radius, dtype=np.float64) - means[labels[part]]
+        spread = max(spread, np.linalg.norm(offsets, axis=1).max())
+    departure = np.abs(np.linalg.norm(means, axis=1) - 1).max()
     simplex = simplex_deviation(means).largest if means.any() else 1.0
-    return {"C1": float(spread / radius), "C2": float(max(simplex, offset / radius))}
+    return {"C1": float(spread), "C2": float(max(simplex, departure))}
 
 
-def _class_means(representations: ArrayLike, labels: ArrayLike) -> np.ndarray:
-    representations = finite("representations", matrix("representations", representations))
-    labels, counts = class_labels(labels, len(representations))
-    sums = np.zeros((len(counts), representations.shape[1]))
-    np.add.at(sums, labels, representations)
-    return sums / counts[:, None]
+def _off_parallel(weights: np.ndarray, means: np.ndarray) -> float:
+    """Sine of the angle between W and Z as vectors, and 1 beyond the right angle: ‖W − s·Z‖_F / ‖W‖_F at the best s."""
+    if not (weights.any() and means.any()):
+        return 1.0
+    weights, means = (array / np.abs(array).max() for array in (weights, means))
+    weights /= np.linalg.norm(weights)
+    means /= np.linalg.norm(means)
+    return float(np.linalg.norm(weights - max(np.vdot(weights, means), 0.0) * means))

@@ -104,11 +104,9 @@ def log_label_count_law(
             first, last = max(0, batch_size - others), min(own, batch_size)
             count = count[first:last]
             ratio = (own - count) / (count + 1) * ((batch_size - count) / (others - batch_size + count + 1))
-    # Sums of log-ratios outward from the mode, so that the likely counts carry the smallest rounding errors. The law
-    # has one mode, but n = 1 makes its multiset ratios equal up to rounding: the largest partial sum finds it.
+    # Sums of log-ratios outward from the mode, so that the likely counts carry the smallest rounding errors.
     log_ratio = np.log(ratio)
-    partial = np.concatenate([[0.0], np.cumsum(log_ratio)])
-    mode = int(np.argmax(partial))
+    mode = int(np.argmax(np.concatenate([[0.0], np.cumsum(log_ratio)])))
     relative = np.concatenate([-np.cumsum(log_ratio[:mode][::-1])[::-1], [0.0], np.cumsum(log_ratio[mode:])])
     law = np.full(batch_size + 1, -np.inf)
     law[first : last + 1] = relative - np.log(np.sum(np.exp(relative)))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from simplexlab.geometry import optimum, orthogonal_frame, regular_simplex, statistics
+from simplexlab.theory import conditions_ce
 
 LABELS = np.arange(60) % 6
 
@@ -28,6 +29,8 @@ def test_statistics_and_optimum_as_json(simplexlab, save):
     record = json.loads(out)
     assert record.pop("optimum") == optimum(6)
     assert record.pop("features") == "free"
+    conditions = conditions_ce(z, LABELS, w, np.linalg.norm(z.astype(float), axis=1).max())
+    assert record.pop("conditions") == pytest.approx(conditions)
     assert record == statistics(z, LABELS, w).to_dict()
 
 
@@ -40,6 +43,8 @@ def test_a_person_sees_each_statistic_beside_its_optimum(simplexlab, save):
         assert lines[name][-1] == value
         assert value in lines[name][:-1]
     assert "centre 0.0000" in out
+    assert "Theorem 1" in out
+    assert "C3 0.0000" in out
     assert max(map(len, out.splitlines())) <= 80
 
 
@@ -48,6 +53,7 @@ def test_without_weights(simplexlab, save):
     assert code == 0
     assert "NC2" in out
     assert "NC3" not in out
+    assert "Theorem 2" in out
 
 
 def test_nonnegative_representations_are_held_against_the_orthogonal_frame(simplexlab, save):

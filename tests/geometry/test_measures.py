@@ -157,6 +157,7 @@ def test_uniformity_of_a_sample_is_exact_at_collapse(monkeypatch):
 
 def test_uniformity_of_a_sample_is_near_that_of_all_points(monkeypatch):
     points, labels, _ = configuration(num_classes=300, dimension=16, num_points=3000)
+    monkeypatch.setattr(measures, "UNIFORMITY_POINTS", 3000)
     exact = statistics(points, labels)
     monkeypatch.setattr(measures, "UNIFORMITY_POINTS", 1000)
     sampled = statistics(points, labels)
@@ -224,6 +225,14 @@ def test_a_class_that_should_be_there_and_is_absent():
         statistics(np.eye(4), [0, 0, 1, 1], num_classes=3)
     with pytest.raises(ValueError, match=r"0 … 1, got 0 … 2"):
         statistics(np.eye(4), [0, 2, 1, 1], num_classes=2)
+
+
+def test_class_means():
+    points, labels, _ = configuration()
+    means = geometry.class_means(points.astype(np.float32), labels)
+    assert means.dtype == np.float64
+    np.testing.assert_allclose(means, [points[labels == label].mean(axis=0) for label in range(4)], rtol=1e-6)
+    np.testing.assert_allclose(geometry.class_means(1e200 * points, labels), 1e200 * means, rtol=1e-6)
 
 
 def test_imbalance():

@@ -65,6 +65,13 @@ def test_unequal_weight_norms_break_c3():
     assert conditions_ce(VERTICES[LABELS], LABELS, weights, RADIUS)["C3"] == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("radius", [1e-299, 1e299])
+def test_extreme_radii(radius):
+    vertices = regular_simplex(4, 6, radius)
+    found = conditions_ce(vertices[LABELS], LABELS, vertices, radius, max_norm=radius)
+    assert max(found.values()) < 1e-14
+
+
 def test_collapsed_representations_are_far_and_finite():
     found = conditions_ce(np.zeros((12, 6)), LABELS, VERTICES, RADIUS)
     assert found == {"C1": 0.0, "C2": 1.0, "C3": 1.0}

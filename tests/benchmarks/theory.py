@@ -1,0 +1,77 @@
+"""Timings of geometry and theory against their targets: python tests/benchmarks/theory.py"""
+
+import subprocess
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from simplexlab.geometry import statistics
+from simplexlab.theory import AllBatches, optimal_weight_norm, sc_bound, sc_loss_batches
+
+
+def report(name: str, target: str, runs: int, call: Callable[[], object]) -> None:
+    """Print best and median wall time of `runs` calls after one that warms up."""
+    call()
+    seconds = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - start)
+    best, median = 1e3 * min(seconds), 1e3 * float(np.median(seconds))
+    print(f"{name:<62} {target:>9} {best:10.3f} {median:10.3f} {runs:5d}", flush=True)
+
+
+def main() -> None:
+    generator = np.random.default_rng(0)
+    print(f"numpy {np.__version__}, Python {sys.version.split()[0]}")
+    print(f"{'':<62} {'target':>9} {'best ms':>10} {'median ms':>10} {'runs':>5}")
+
+    options = {"temperature": 0.1, "sampling": "multiset"}
+    report("Theorem 2, K=100, n=500, b=256", "2 ms", 200, lambda: sc_bound(100, 256, samples_per_class=500, **options))
+    report(
+        "Theorem 2, K=1000, n=1300, b=65,536",
+        "1000 ms",
+        50,
+        lambda: sc_bound(1000, 65_536, samples_per_class=1300, **options),
+    )
+    report("r_W, K=10, λ=1e-4", "", 200, lambda: optimal_weight_norm(1.0, 1e-4, 10))
+
+    labels = np.repeat(np.arange(3), 4)
+    objective = AllBatches(labels, 9)
+    points = generator.standard_normal((12, 2))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    report(
+        f"loss and gradient over {len(objective.batches):,} batches (K=3, n=4, b=9)",
+        "50 ms",
+        50,
+        lambda: objective.mean_loss_and_gradient(points),
+    )
+
+    values = generator.standard_normal((50_000, 512), dtype=np.float32)
+    labels = generator.permutation(np.arange(50_000) % 100)
+    weights = generator.standard_normal((100, 512))
+    indices = generator.integers(0, 50_000, (100, 256))
+    unit = values / np.linalg.norm(values, axis=1, keepdims=True)
+    report("SC loss of 100 batches of 256 × 512", "", 5, lambda: sc_loss_batches(unit, labels, indices))
+    report("statistics of 50,000 × 512 float32, K=100", "1000 ms", 7, lambda: statistics(values, labels, weights))
+    tracemalloc.start()
+    statistics(values, labels, weights)
+    peak = tracemalloc.get_traced_memory()[1] + values.nbytes
+    print(f"{'their peak memory with the input, in units of the input':<62} {'< 2':>9} {peak / values.nbytes:10.3f}")
+
+    command = [str(Path(sys.executable).with_name("simplexlab")), "bound", "sc", "--classes", "10"]
+    command += ["--batch-size", "256", "--temperature", "0.1", "--samples-per-class", "5000"]
+    report("`simplexlab bound sc …`, prompt to table", "500 ms", 11, lambda: _run(command))
+    report("`simplexlab bound sc … --json`", "500 ms", 11, lambda: _run([*command, "--json"]))
+
+
+def _run(command: list[str]) -> None:
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    main()
