@@ -10,6 +10,7 @@ from simplexlab.geometry.checks import class_labels, finite, matrix, whole
 
 GRAM_ENTRIES = 2**18  # inner products held at once
 SINGLE_THREAD_PRODUCTS = 2**18  # multiplications up to which OpenBLAS stays in one thread
+LARGEST_ENUMERATION = 2 * 10**7  # counts of all multisets over all points: 160 MB, a few times
 SMALLEST_EXPONENT = -600.0  # below it, exponentials are near to vanish in float64
 
 
@@ -91,9 +92,6 @@ class AllBatches:
     Reference: Definition 2 and Fig. 6 of the paper.
     """
 
-    LARGEST = 5_000_000
-    """Largest number of multisets, above which memory would run out."""
-
     def __init__(self, labels: ArrayLike, batch_size: int) -> None:
         """Enumerate the batches.
 
@@ -102,16 +100,16 @@ class AllBatches:
             batch_size: b ≥ 3.
 
         Raises:
-            ValueError: labels or batch size out of range, or more than `LARGEST` multisets.
+            ValueError: labels or batch size out of range, or multisets whose counts would not fit into memory.
         """
         self.labels, class_sizes = class_labels(labels, np.size(labels))
         self.batch_size = whole("batch size", batch_size, 3)
         num_points = len(self.labels)
         number = math.comb(num_points + self.batch_size - 1, self.batch_size)
-        if number > self.LARGEST:
+        if number * num_points > LARGEST_ENUMERATION:
             raise ValueError(
-                f"{num_points} points have {number} multisets of size {self.batch_size}; at most {self.LARGEST} are "
-                "summed exactly: take fewer points or a smaller batch"
+                f"{num_points} points have {number} multisets of size {self.batch_size}, too many to sum over all of "
+                "them; take fewer points or a smaller batch"
             )
         membership = np.eye(len(class_sizes))[self.labels]
         self.batches = _multisets(num_points, self.batch_size)
@@ -124,7 +122,14 @@ class AllBatches:
         self._attraction = same * sum(pulls[rows].T @ self._others[rows] for rows in self._blocks())
 
     def losses(self, points: ArrayLike) -> np.ndarray:
-        """SC loss of every batch, summed over anchors, shape (M,), in the order of `label_counts`."""
+        """SC loss of every batch, summed over its anchors.
+
+        Args:
+            points: z, shape (N, h).
+
+        Returns:
+            The losses in the order of `batches` and `label_counts`, shape (M,).
+        """
         inner = self._inner_products(points)
         losses = np.zeros(len(self.batches))
         for anchor, label in enumerate(self.labels):
@@ -145,9 +150,15 @@ class AllBatches:
         return self.mean_loss_and_gradient(points)[0]
 
     def mean_loss_and_gradient(self, points: ArrayLike) -> tuple[float, np.ndarray]:
-        """Mean loss and its gradient with respect to the points, of shape (N, h)."""
+        """Mean over all batches of the SC loss, each summed over its anchors, and its gradient.
+
+        Args:
+            points: z, shape (N, h).
+
+        Returns:
+            The mean loss, and its gradient with respect to the points as free vectors, shape (N, h).
+        """
         inner = self._inner_products(points)
-        inner -= inner.max(axis=1, keepdims=True)  # each anchor's loss has only differences of its inner products
         loss = -np.sum(self._attraction * inner)
         inner_gradient = -self._attraction
         if inner.min() > SMALLEST_EXPONENT:
@@ -176,10 +187,12 @@ class AllBatches:
         return (slice(start, start + size) for start in range(0, len(self._others), size))
 
     def _inner_products(self, points: ArrayLike) -> np.ndarray:
+        """⟨z_i, z_j⟩ less the largest one of row i, shape (N, N)."""
         points = finite("points", matrix("points", points))
         if len(points) != len(self.labels):
             raise ValueError(f"{len(self.labels)} labels need as many points, got {len(points)}")
-        return points @ points.T
+        inner = points @ points.T
+        return inner - inner.max(axis=1, keepdims=True)  # each anchor's loss has only differences of its row
 
 
 def _log_sum(counts: np.ndarray, inner: np.ndarray) -> np.ndarray:

@@ -137,7 +137,9 @@ def test_far_from_zero_exponents_change_nothing(monkeypatch):
 def test_all_batches_at_the_simplex_equal_theorem_2(radius):
     labels = np.repeat(np.arange(3), 2)
     points = regular_simplex(3, 2, radius)[labels]
-    loss, gradient = AllBatches(labels, 5).mean_loss_and_gradient(points)
+    objective = AllBatches(labels, 5)
+    loss, gradient = objective.mean_loss_and_gradient(points)
+    assert objective.losses(points).mean() == pytest.approx(loss, rel=1e-12)
     assert loss == pytest.approx(sc_bound(3, 5, radius=radius, samples_per_class=2), rel=1e-12)
     tangential = gradient - np.sum(gradient * points, axis=1, keepdims=True) * points / radius**2
     np.testing.assert_allclose(tangential, 0, atol=1e-12 * radius)
@@ -153,8 +155,9 @@ def test_the_toy_of_figure_6():
 
 
 def test_refuses_what_cannot_be_enumerated():
-    with pytest.raises(ValueError, match=r"300 points have \d+ multisets of size 9"):
-        AllBatches(np.arange(300) % 3, 9)
+    for num_points, batch_size in ((300, 9), (300, 3)):
+        with pytest.raises(ValueError, match=rf"300 points have \d+ multisets of size {batch_size}, too many"):
+            AllBatches(np.arange(num_points) % 3, batch_size)
     with pytest.raises(ValueError, match="batch size must be at least 3"):
         AllBatches([0, 1, 0, 1], 2)
     with pytest.raises(ValueError, match="4 labels need as many points, got 3"):
