@@ -1,0 +1,85 @@
+"""The exercises of the lessons: what is asked, what is expected, how close, and a hint.
+
+Expected values come from the package or are constants of the theory, never from the solutions: each tests the other.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from simplexlab import geometry
+from simplexlab.course.checking import Case, Exercise, Verdict, ask, calls, examine
+
+
+def judge(name: str, answer: Callable) -> Verdict:
+    """Check the answer to an exercise.
+
+    Args:
+        name: of the exercise, such as "1a".
+        answer: the function that the student wrote.
+
+    Raises:
+        ValueError: there is no such exercise.
+    """
+    if name not in EXERCISES:
+        raise ValueError(f"there is no exercise {name}; there are {', '.join(EXERCISES)}")
+    return examine(name, EXERCISES[name], answer)
+
+
+def _simplex_inner_product() -> list[Case]:
+    def between(num_classes: int, radius: float) -> float:
+        vertices = geometry.regular_simplex(num_classes, num_classes, radius)
+        return float(vertices[0] @ vertices[1])
+
+    return calls(
+        "inner_product", *(((k, rho), between(k, rho)) for k, rho in ((3, 1.0), (10, 1.0), (4, 2.5), (2, 3.0)))
+    )
+
+
+def _simplex_angle() -> list[Case]:
+    similarity = geometry.simplex_similarity
+    return calls("angle", *(((k,), 180 * (1 - similarity(k))) for k in (2, 3, 10, 100)))
+
+
+def _simplex_from_frame() -> list[Case]:
+    def deviation(function: Callable, num_classes: int) -> list[float]:
+        vertices = np.asarray(ask(function, num_classes), float)
+        norms = np.linalg.norm(vertices, axis=1)
+        return [len(vertices), geometry.simplex_deviation(vertices).largest, np.abs(norms - 1).max()]
+
+    return [
+        Case(
+            f"vertices, deviation from a simplex and from norm 1 of simplex_from_frame({k})",
+            lambda function, k=k: deviation(function, k),
+            np.array([k, 0.0, 0.0]),
+        )
+        for k in (2, 3, 7)
+    ]
+
+
+def _classes_needed() -> list[Case]:
+    def smallest(gap: float) -> int:
+        return next(k for k in range(2, 10_000) if 0.5 - geometry.simplex_similarity(k) <= gap)
+
+    return calls("classes_needed", *(((gap,), smallest(gap)) for gap in (0.1, 0.01, 0.001)))
+
+
+EXERCISES: dict[str, Exercise] = {
+    "1a": Exercise(
+        _simplex_inner_product,
+        "expand 0 = ‖ζ_1 + … + ζ_K‖²: K squared norms, and K(K−1) times the one inner product you look for",
+    ),
+    "1b": Exercise(
+        _simplex_angle,
+        "the cosine is the inner product of unit vectors, from 1a with ρ = 1; np.degrees turns radians into degrees",
+    ),
+    "1c": Exercise(
+        _simplex_from_frame,
+        "np.eye(K) is the frame; subtract the mean of its rows, then divide every row by its norm",
+        tolerance=1e-9,
+    ),
+    "1d": Exercise(
+        _classes_needed,
+        "try K = 2, 3, 4, … until 0.5 − γ(K) ≤ gap; geometry.simplex_similarity(K) is γ",
+    ),
+}
