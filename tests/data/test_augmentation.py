@@ -34,6 +34,7 @@ def test_every_image_is_a_crop_of_the_padded_one_or_its_mirror_image(height, wid
     assert augmented.dtype == np.uint8
     shifts = [explain(image, result, padding) for image, result in zip(images, augmented, strict=True)]
     assert all(len(found) == 1 for found in shifts)
+    assert max(max(abs(row), abs(column)) for ((row, column, _),) in shifts) == padding
 
 
 def test_crops_and_flips_come_with_probability_one_half():

@@ -55,6 +55,13 @@ def test_npz_of_floats_becomes_the_nearest_grey_level(save, dtype):
     np.testing.assert_array_equal(dataset.x_train[..., 0], levels)
 
 
+def test_npz_of_floats_between_grey_levels_is_rounded(save):
+    made = {"y_train": [0, 1], "y_test": [0, 1], "x_test": np.zeros((2, 4, 4))}
+    levels = np.array([0.4, 0.6, 99.4, 254.7])
+    dataset = load(save(x_train=np.broadcast_to(levels / 255, (2, 4, 4)), **made))
+    assert dataset.x_train[0, 0, :, 0].tolist() == [0, 1, 99, 255]
+
+
 NAN_IMAGES = np.full((12, 6, 5, 3), 0.5)
 NAN_IMAGES[7, 3, 2, 1] = np.nan
 
