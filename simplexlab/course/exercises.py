@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from simplexlab import geometry
+from simplexlab import geometry, theory
 from simplexlab.course.checking import Case, Exercise, Verdict, ask, calls, examine
 
 
@@ -64,6 +64,58 @@ def _classes_needed() -> list[Case]:
     return calls("classes_needed", *(((gap,), smallest(gap)) for gap in (0.1, 0.01, 0.001)))
 
 
+def _configuration(seed: int = 0, num_points: int = 7) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors in the plane and labels of three classes."""
+    generator = np.random.default_rng(seed)
+    points = generator.standard_normal((num_points, 2))
+    return points / np.linalg.norm(points, axis=1, keepdims=True), np.arange(num_points) % 3
+
+
+def _slope(function: Callable, point: np.ndarray) -> np.ndarray:
+    """Gradient by central differences."""
+    steps = 1e-5 * np.eye(len(point))
+    return np.array([(function(point + step) - function(point - step)) / 2e-5 for step in steps])
+
+
+def _pull_of_positives() -> list[Case]:
+    points, labels = _configuration()
+    expected = {0: (points[3] + points[6]) / 2, 1: points[4], 5: points[2]}
+    return calls("pull_of_positives", *(((points, labels, anchor), mean) for anchor, mean in expected.items()))
+
+
+def _push_shares() -> list[Case]:
+    points, _ = _configuration()
+
+    def shares(anchor: int, temperature: float) -> np.ndarray:
+        weights = [0 if k == anchor else np.exp(points[k] @ points[anchor] / temperature) for k in range(len(points))]
+        return np.array(weights) / sum(weights)
+
+    asked = ((0, 1.0), (0, 0.1), (4, 0.5))
+    return calls("push_shares", *(((points, *arguments), shares(*arguments)) for arguments in asked))
+
+
+def _force_of_cross_entropy() -> list[Case]:
+    points, _ = _configuration(1)
+    weights = np.random.default_rng(2).standard_normal((3, 2))
+
+    def force(point: np.ndarray, label: int) -> np.ndarray:
+        return -_slope(lambda moved: theory.ce_loss(moved[None], np.array([label]), weights), point)
+
+    return calls(
+        "force_of_cross_entropy",
+        *(((points[k], weights, label), force(points[k], label)) for k, label in ((0, 0), (1, 2))),
+    )
+
+
+def _back_to_ball() -> list[Case]:
+    points = np.array([[3.0, 4.0], [0.1, 0.2], [0.0, -2.0]])
+    return calls(
+        "back_to_ball",
+        ((points, 1.0), np.array([[0.6, 0.8], [0.1, 0.2], [0.0, -1.0]])),
+        ((points, 2.0), np.array([[1.2, 1.6], [0.1, 0.2], [0.0, -2.0]])),
+    )
+
+
 EXERCISES: dict[str, Exercise] = {
     "1a": Exercise(
         _simplex_inner_product,
@@ -81,5 +133,22 @@ EXERCISES: dict[str, Exercise] = {
     "1d": Exercise(
         _classes_needed,
         "try K = 2, 3, 4, … until 0.5 − γ(K) ≤ gap; geometry.simplex_similarity(K) is γ",
+    ),
+    "2a": Exercise(
+        _pull_of_positives,
+        "labels == labels[anchor] names the class; the anchor itself is not one of its positives",
+    ),
+    "2b": Exercise(
+        _push_shares,
+        "inner products with the anchor over τ, −∞ (np.inf) at the anchor itself, then exp, then divide by the sum",
+    ),
+    "2c": Exercise(
+        _force_of_cross_entropy,
+        "scores are weights @ point; their softmax p gives the push p @ weights",
+        tolerance=1e-5,
+    ),
+    "2d": Exercise(
+        _back_to_ball,
+        "multiply each point by the smaller of 1 and radius / its norm; keepdims=True keeps the shapes in step",
     ),
 }
