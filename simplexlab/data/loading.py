@@ -55,7 +55,7 @@ def require(name: str, data_dir: str | Path | None = None) -> None:
         UsageError: there is no such TFDS set, or it is not one of images with class labels.
         RunError: the data of a TFDS set are missing and cannot be downloaded, or are damaged.
     """
-    if name != "digits" and not name.endswith(".npz") and not is_folder(name):
+    if is_tfds(name):
         from simplexlab.data.tfds_source import TfdsSet
 
         TfdsSet(name, data_dir).require()
@@ -82,6 +82,11 @@ def availability(name: str, data_dir: str | Path | None = None) -> str:
         return TfdsSet(name, data_dir).state
     except RunError:
         return "damaged"
+
+
+def is_tfds(name: str) -> bool:
+    """Whether `name` means a TFDS set, which `load` reads with TensorFlow."""
+    return name != "digits" and not name.endswith(".npz") and not is_folder(name)
 
 
 def is_folder(name: str) -> bool:

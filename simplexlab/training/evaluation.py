@@ -72,7 +72,7 @@ def evaluate(
     Returns:
         The keys of a metrics line that come from the representations, and the arrays of its geometry file.
     """
-    classifier = class_means(train) if weights is None else weights
+    classifier = geometry.class_means(train.values, train.labels) if weights is None else weights
     statistics = geometry.statistics(train.values, train.labels, classifier)
     means = statistics.class_means
     classifiers = {"class_means": means} if weights is None else {"head": weights, "class_means": means}
@@ -99,14 +99,6 @@ def _bound_is_exact(record: dict[str, Any], objective: Objective) -> bool:
     norms = record["norms"]
     on_sphere = objective.loss != "sc" or norms["maximum"] <= norms["minimum"] * (1 + 1e-2)
     return record["imbalance"] == 0 and record["num_classes"] <= record["dimension"] + 1 and on_sphere
-
-
-def class_means(points: Representations) -> np.ndarray:
-    """Uncentred mean of each class in float64, shape (K, h)."""
-    means = np.zeros((int(points.labels.max()) + 1, points.values.shape[1]))
-    for label in range(len(means)):
-        means[label] = points.values[points.labels == label].mean(axis=0, dtype=np.float64)
-    return means
 
 
 def loss_and_bound(

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simplexlab.config import Experiment, flag, format_value
-from simplexlab.data import Dataset, corrupt_labels, load
+from simplexlab.data import Dataset, corrupt_labels, is_tfds, load, require
 from simplexlab.errors import RunError, UsageError
 from simplexlab.runs import Run, RunWriter, read_run
 from simplexlab.training import checkpoints, runtime
@@ -74,17 +74,17 @@ def train(
         if run.status.state != "missing":
             _check_same_options(run, experiment)
             return _go_on(run, experiment, cluster, callbacks)
-    dataset, labels, flipped = _prepare(experiment)
-    config = describe(experiment, dataset, labels, cluster)
+    task = _prepare(experiment, cluster)
+    config = describe(experiment, task.dataset, task.labels, cluster)
     name = experiment.name or run_stem(experiment)
     numbered = experiment.name is None
     with _interrupts() as interrupted:
         if not cluster.is_chief:
-            return _Run(experiment, dataset, labels, cluster, interrupted).execute()
+            return _Run(task, interrupted).execute()
         total = experiment.iterations
         with RunWriter.create(experiment.run_dir, name, config, total=total, numbered=numbered) as writer:
             try:
-                return _write(writer, experiment, dataset, labels, flipped, cluster, interrupted, callbacks)
+                return _write(task, writer, interrupted, callbacks)
             except UsageError:
                 writer.discard()
                 raise
@@ -129,27 +129,42 @@ def _go_on(
         )
     if state == "unknown version":
         raise UsageError(f"{run.path}: {run.status.message}")
-    dataset, labels, flipped = _prepare(experiment)
-    if run.config["dataset"].get("checksum") not in (None, checksum(dataset, labels)):
+    task = _prepare(experiment, cluster)
+    if run.config["dataset"].get("checksum") not in (None, checksum(task.dataset, task.labels)):
         raise UsageError(f"the data of {experiment.dataset} are not those that the run {run.name} was started on")
     with _interrupts() as interrupted:
         if not cluster.is_chief:
-            return _Run(experiment, dataset, labels, cluster, interrupted).execute()
+            return _Run(task, interrupted).execute()
         _tell_other_versions(run)
         with RunWriter.reopen(run.path) as writer:
-            return _write(writer, experiment, dataset, labels, flipped, cluster, interrupted, callbacks)
+            return _write(task, writer, interrupted, callbacks)
 
 
-def _write(writer, experiment, dataset, labels, flipped, cluster, interrupted, callbacks) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True)
+class _Task:
+    """What a run works on; `started` is the runtime where reading the data has needed it already."""
+
+    experiment: Experiment
+    dataset: Dataset
+    labels: np.ndarray
+    flipped: np.ndarray
+    cluster: Cluster
+    started: runtime.Runtime | None
+
+
+def _write(task: _Task, writer: RunWriter, interrupted, callbacks) -> dict[str, Any]:
     try:
-        writer.save_labels(labels, flipped)
-        return _Run(experiment, dataset, labels, cluster, interrupted, writer, callbacks).execute()
+        writer.save_labels(task.labels, task.flipped)
+        return _Run(task, interrupted, writer, callbacks).execute()
     except OSError as error:
         raise RunError(f"cannot write in {writer.path}: {error.strerror or error}") from error
 
 
-def _prepare(experiment: Experiment) -> tuple[Dataset, np.ndarray, np.ndarray]:
-    """The dataset, the labels given to training and the indices of the corrupted ones."""
+def _prepare(experiment: Experiment, cluster: Cluster) -> _Task:
+    """Load the data and corrupt the labels."""
+    require(experiment.dataset, experiment.data_dir)
+    # TensorFlow, which reads TFDS sets, takes threads, devices and cluster only before its first operation.
+    started = runtime.start(experiment, cluster) if is_tfds(experiment.dataset) else None
     dataset = load(experiment.dataset, experiment.data_dir)
     labels, flipped = corrupt_labels(
         dataset.y_train,
@@ -160,7 +175,7 @@ def _prepare(experiment: Experiment) -> tuple[Dataset, np.ndarray, np.ndarray]:
         num_classes=dataset.num_classes,
     )
     _check_classes(labels, dataset.num_classes)
-    return dataset, labels, flipped
+    return _Task(experiment, dataset, labels, flipped, cluster, started)
 
 
 def _check_same_options(run: Run, experiment: Experiment) -> None:
@@ -245,14 +260,12 @@ class _Run:
 
     def __init__(
         self,
-        experiment: Experiment,
-        dataset: Dataset,
-        labels: np.ndarray,
-        cluster: Cluster,
+        task: _Task,
         interrupted: Callable[[], bool],
         writer: RunWriter | None = None,
         callbacks: Sequence["keras.callbacks.Callback"] = (),
     ):
+        experiment, dataset, labels = task.experiment, task.dataset, task.labels
         self.experiment = experiment
         self.dataset = dataset
         self.labels = labels
@@ -263,7 +276,7 @@ class _Run:
         self.batch_losses: list[float] = []
         self.record: dict[str, Any] = {}
         self.classifier: np.ndarray | None = None
-        self.runtime = runtime.start(experiment, cluster)
+        self.runtime = task.started or runtime.start(experiment, task.cluster)
         _check_same_start(self.runtime, experiment, dataset, labels)
         with runtime.quiet_stderr():
             import keras

@@ -10,7 +10,6 @@ from simplexlab.training.evaluation import (
     Objective,
     Representations,
     TimeToFit,
-    class_means,
     error_rate,
     evaluate,
     linear_probe,
@@ -93,7 +92,7 @@ def test_no_configuration_beats_its_bound(loss):
 def test_errors_by_hand():
     points = Representations(np.array([[1.0, 0], [0.9, 0.1], [0, 1.0], [1.0, 0.2]]), np.array([0, 0, 1, 1]))
     assert error_rate(points, np.eye(2)) == 0.25
-    np.testing.assert_allclose(class_means(points), [[0.95, 0.05], [0.5, 0.6]])
+    np.testing.assert_allclose(geometry.class_means(points.values, points.labels), [[0.95, 0.05], [0.5, 0.6]])
 
 
 def test_unbalanced_labels_mark_the_bound_as_approximate():
