@@ -1,4 +1,7 @@
-"""The application: follows the folder of runs, starts and stops runs, and moves between the screens."""
+"""The application: follows the folder of runs, starts and stops runs, and moves between the screens.
+
+A screen is imported when it is first opened, so that the table of runs is painted at once.
+"""
 
 import re
 import threading
@@ -20,17 +23,11 @@ from textual.worker import get_current_worker
 from simplexlab.errors import RunError, UsageError
 from simplexlab.runs import Run, RunsFollower
 from simplexlab.tui.launch import Launcher, stop
-from simplexlab.tui.screens.compare import CompareScreen
-from simplexlab.tui.screens.dialogs import Confirm
-from simplexlab.tui.screens.help import HelpScreen
-from simplexlab.tui.screens.lessons import LessonsScreen
-from simplexlab.tui.screens.new_run import NewRunScreen
-from simplexlab.tui.screens.run import RunScreen
 from simplexlab.tui.screens.runs import RunsScreen
-from simplexlab.tui.screens.toy import ToyScreen
 from simplexlab.tui.views.charts import Spec
 from simplexlab.tui.widgets.panel import Panel, Panels
 
+FOLLOW_SECONDS = 2.0
 PALETTE_RUNS = 50
 MOST_COMPARED = 24
 DARK, LIGHT = "textual-dark", "textual-light"
@@ -105,7 +102,7 @@ class SimplexLab(App[None]):
         """Open the table of runs and begin to follow."""
         self.push_screen(RunsScreen())
         self.follow()
-        self.set_interval(1.0, self.follow)
+        self.set_interval(FOLLOW_SECONDS, self.follow)
 
     @work(thread=True, group="follow runs")
     def follow(self) -> None:
@@ -131,14 +128,20 @@ class SimplexLab(App[None]):
 
     def action_new_run(self, texts: dict[str, str] | None = None) -> None:
         """Open the form of a new run."""
+        from simplexlab.tui.screens.new_run import NewRunScreen
+
         self.push_screen(NewRunScreen(texts))
 
     def open_run(self, run: Run) -> None:
         """Open the screen of a run."""
+        from simplexlab.tui.screens.run import RunScreen
+
         self.push_screen(RunScreen(run.path))
 
     def compare(self, runs: list[Run]) -> None:
         """Open the comparison of runs."""
+        from simplexlab.tui.screens.compare import CompareScreen
+
         if not runs:
             self.notify("there is nothing to compare", severity="warning")
             return
@@ -175,15 +178,21 @@ class SimplexLab(App[None]):
 
     def action_help(self) -> None:
         """Explain the terms and the keys."""
+        from simplexlab.tui.screens.help import HelpScreen
+
         self.push_screen(HelpScreen())
 
     def action_toy(self) -> None:
         """Open the toy."""
+        from simplexlab.tui.screens.toy import ToyScreen
+
         if not isinstance(self.screen, ToyScreen):
             self.push_screen(ToyScreen())
 
     def action_lessons(self) -> None:
         """Open the lessons."""
+        from simplexlab.tui.screens.lessons import LessonsScreen
+
         if not isinstance(self.screen, LessonsScreen):
             self.push_screen(LessonsScreen())
 
@@ -257,6 +266,8 @@ class SimplexLab(App[None]):
 
     def action_quit(self) -> None:
         """Leave; runs go on, and launches that still wait are dropped after a question."""
+        from simplexlab.tui.screens.dialogs import Confirm
+
         waiting = self.launcher.waiting
         if not waiting:
             self.exit()

@@ -30,7 +30,7 @@ COMMANDS = {
     "toy-sc": "toy sc --points-per-class 30 --steps 300 --evaluate-every 10",
     "toy-sc-space": "toy sc --points-per-class 25 --classes 4 --dimension 3 --steps 300 --evaluate-every 10",
 }
-KEPT_POINTS = 120
+KEPT_POINTS = 80
 LEFT_OUT = ("model.keras", "labels.npz", "checkpoints", "tb", ".lock")
 
 

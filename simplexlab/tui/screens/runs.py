@@ -3,16 +3,18 @@
 from typing import ClassVar
 
 from rich.text import Text
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.events import Resize
 from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Static
+from textual.worker import get_current_worker
 
 from simplexlab.errors import RunError, UsageError
-from simplexlab.runs import MetricsFollower, Run
+from simplexlab.runs import Run
+from simplexlab.tui.feed import RunFeed
 from simplexlab.tui.launch import Launch, delete
 from simplexlab.tui.screens.dialogs import Confirm
 from simplexlab.tui.views import explain
@@ -35,7 +37,8 @@ from simplexlab.tui.widgets.panel import Panel
 
 FIRST_COMMAND = "simplexlab train --loss ce --corrupt 0.2"
 PREVIEW_RECORDS = 300
-PREVIEW_WIDTH = 130
+PREVIEW_WIDTH, PREVIEW_ROOM = 130, 42
+NARROW_WIDTH, FULL_WIDTH = 96, 112
 
 
 class RunsScreen(Screen):
@@ -46,7 +49,7 @@ class RunsScreen(Screen):
     RunsScreen > #filter { height: 1; display: none; }
     RunsScreen > #filter.-open { display: block; }
     RunsScreen DataTable { height: 1fr; width: 1fr; }
-    RunsScreen #preview { width: 46; display: none; }
+    RunsScreen #preview { width: 42; display: none; }
     RunsScreen.-wide #preview { display: block; }
     RunsScreen #preview-facts { height: auto; max-height: 60%; padding: 0 1; }
     RunsScreen #empty { height: 1fr; padding: 1 2; display: none; }
@@ -78,10 +81,12 @@ class RunsScreen(Screen):
         self.words = ""
         self.sorted_by, self.descending = "age", False
         self.narrow: bool | None = None
+        self._keys: tuple[str, ...] = ()
         self.shown: dict[str, Run | Launch] = {}
         self._drawn: dict[str, dict[str, str]] = {}
         self._order: list[str] = []
-        self._preview: MetricsFollower | None = None
+        self._feed: RunFeed | None = None
+        self._previewed: tuple | None = None
 
     def compose(self) -> ComposeResult:
         """Where the runs are, the filter, the table, the preview."""
@@ -104,7 +109,6 @@ class RunsScreen(Screen):
         self.title = "Runs"
         self._columns()
         self.table.focus()
-        self.set_interval(1.0, self._follow_preview)
 
     def on_resize(self, event: Resize) -> None:
         """Fit the columns to the width."""
@@ -112,20 +116,21 @@ class RunsScreen(Screen):
         self._columns()
 
     def _columns(self) -> None:
-        narrow = self.app.size.width < 110
-        if narrow == self.narrow:
+        width = self.app.size.width - (PREVIEW_ROOM if self.has_class("-wide") else 0)
+        narrow, keys = width < NARROW_WIDTH, tuple(COLUMNS if width >= FULL_WIDTH else NARROW_COLUMNS)
+        if (narrow, keys) == (self.narrow, self._keys):
             return
-        self.narrow = narrow
+        self.narrow, self._keys = narrow, keys
         self.table.clear(columns=True)
         self.table.cell_padding = 0 if narrow else 1
         self._drawn, self._order = {}, []
-        for key in NARROW_COLUMNS if narrow else COLUMNS:
+        for key in keys:
             self.table.add_column(COLUMNS[key] + (" " if narrow else ""), key=key)
         self.show(self.app.runs, self.app.launcher.launches)
 
     def show(self, runs: list[Run], launches: list[Launch]) -> None:
         """Draw the runs as they stand; only what changed is touched."""
-        if self.narrow is None:
+        if self.narrow is None or not self.query(DataTable):  # not composed yet, or being taken down
             return
         kept = [run for run in runs if matches(run, self.words)]
         kept.sort(key=lambda run: sort_key(run, self.sorted_by), reverse=self.descending)
@@ -139,6 +144,7 @@ class RunsScreen(Screen):
         self._update(rows)
         self.set_class(not rows, "-empty")
         self._where(len(runs), len(kept))
+        self._preview_chosen()
 
     def _where(self, total: int, kept: int) -> None:
         running = sum(run.status.state == "running" for run in self.app.runs)
@@ -194,18 +200,27 @@ class RunsScreen(Screen):
         return [self.chosen] if isinstance(self.chosen, Run) else []
 
     @on(DataTable.RowHighlighted)
-    def _follow_preview(self) -> None:
+    def _preview_chosen(self) -> None:
         run = self.chosen
-        if not self.has_class("-wide") or not self.is_current:
+        if not self.has_class("-wide") or not self.is_current or not isinstance(run, Run):
             return
+        if self._feed is None or self._feed.path != run.path:
+            self._feed = RunFeed(run.path, PREVIEW_RECORDS)
+        self._follow_preview(self._feed)
+
+    @work(thread=True, exclusive=True, group="preview")
+    def _follow_preview(self, feed: RunFeed) -> None:
+        feed.poll()
+        if not get_current_worker().is_cancelled:
+            self.app.call_from_thread(self._draw_preview, feed)
+
+    def _draw_preview(self, feed: RunFeed) -> None:
+        stamp = (feed.path, *feed.stamp)
+        if feed is not self._feed or stamp == self._previewed or not self.query("#preview"):
+            return
+        self._previewed = stamp
+        run, records, record = feed.run, list(feed.records), feed.record_at(None)
         panel = self.query_one("#preview", Panel)
-        if not isinstance(run, Run):
-            return
-        if self._preview is None or self._preview.path.parent != run.path:
-            self._preview = MetricsFollower(run.path, most=PREVIEW_RECORDS)
-        self._preview.poll()
-        records = self._preview.records
-        record = records[-1] if records else None
         fitted = time_to_fit(run, records)
         panel.show(views.loss_chart(records), explain.run(record, run.status.state, run.status.message, fitted))
         panel.border_title = run.name

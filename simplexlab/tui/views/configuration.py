@@ -32,7 +32,7 @@ def project(geometry: dict[str, np.ndarray]) -> Projected | None:
 
     Representations of at most three dimensions are shown as they are. Of more, K = 2 or 3 are seen in the plane of
     the simplex, and more classes in three dimensions, in which K = 4 is the tetrahedron and K > 4 a shadow of their
-    simplex that looks like a regular polygon from the front.
+    simplex, the ideal one a regular polygon from the front.
 
     Returns:
         The picture, or None if the arrays hold no finite class means.
@@ -43,10 +43,9 @@ def project(geometry: dict[str, np.ndarray]) -> Projected | None:
     means = means.astype(np.float64)
     classes, space = means.shape
     wanted = 2 if classes <= 3 else 3
-    projection = np.eye(space) if space <= 3 else simplex_projection(means, wanted)
-    ideal = None
-    if classes <= space + 1:
-        ideal = align_procrustes(regular_simplex(classes, space), means)
+    ideal = align_procrustes(regular_simplex(classes, space), means) if classes <= space + 1 else None
+    # Seen from where the ideal simplex looks like one: it stands still, and the class means move to it.
+    projection = np.eye(space) if space <= 3 else simplex_projection(means if ideal is None else ideal, wanted)
     weights = geometry.get("weights")
     if weights is not None:
         size = np.linalg.norm(weights, axis=1).mean() or 1.0

@@ -90,7 +90,7 @@ def collapse(record: Record | None) -> str:
     nc1 = value(record, "nc1")
     if nc1 is None:
         return WAITING
-    words = "classes have collapsed" if nc1 < 0.05 else "classes are tight" if nc1 < 0.5 else "classes are spread"
+    words = "classes have collapsed" if nc1 < 0.005 else "classes are tight" if nc1 < 0.5 else "classes are spread"
     nc4 = value(record, "nc4")
     agreement = "" if nc4 is None else f"; {nc4:.2%} of points: classifier ≠ nearest mean"
     return f"NC1 {number(nc1)}: {words}{agreement}"

@@ -102,6 +102,6 @@ def options_line(run: Run) -> str:
     options = experiment_of(run)
     if not options:
         return kind_of(run)
-    names = [field for field in Experiment.__dataclass_fields__ if field in options]
+    names = [name for name in Experiment.__dataclass_fields__ if options.get(name) is not None]
     shown = [name for name in names if name in ("encoder", "width", "batch_size", "iterations", "seed")]
     return "  ".join(f"{name.replace('_', ' ')} {options[name]}" for name in shown)

@@ -1,0 +1,83 @@
+"""What the screens look like, as text at two sizes; `SIMPLEXLAB_SNAPSHOTS=write pytest …` writes them anew."""
+
+import os
+from pathlib import Path
+
+import pytest
+from tui_helpers import drive, open_run, text, until
+
+from simplexlab.tui.views import table
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+SIZES = {"80x24": (80, 24), "140x45": (140, 45)}
+
+
+async def runs(pilot):
+    await until(pilot, lambda: "too-fast" in text(pilot.app))
+
+
+async def run(pilot):
+    await open_run(pilot, "sc-clean")
+
+
+async def configuration(pilot):
+    await open_run(pilot, "three-classes")
+    await pilot.press("3", "z")
+
+
+async def diverged(pilot):
+    await open_run(pilot, "too-fast")
+
+
+async def compare(pilot):
+    await until(pilot, lambda: len(pilot.app.runs) > 5)
+    pilot.app.compare([one for one in pilot.app.runs if "flipped" in one.name])
+    await until(pilot, lambda: getattr(pilot.app.screen, "_drawn", None) is not None)
+
+
+async def new_run(pilot):
+    pilot.app.run_dir = Path("runs")
+    pilot.app.action_new_run({"loss": "ce, sc", "corrupt": "0.2"})
+    await until(pilot, lambda: "Launch 2 runs" in text(pilot.app))
+
+
+async def toy(pilot):
+    await until(pilot, lambda: len(pilot.app.runs) > 5)
+    await pilot.press("t")
+    await until(pilot, lambda: "toy-ce" in text(pilot.app) and "□ ideal" in text(pilot.app))
+
+
+async def help(pilot):
+    await pilot.press("question_mark")
+    await until(pilot, lambda: "Regular simplex" in text(pilot.app))
+
+
+SCREENS = {
+    "run": run,
+    "configuration": configuration,
+    "diverged": diverged,
+    "compare": compare,
+    "new-run": new_run,
+    "toy": toy,
+    "help": help,
+    "runs": runs,
+}
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", SCREENS)
+def test_screen(name, size, demo, monkeypatch):
+    monkeypatch.setattr(table, "age", lambda run: 60.0 * (1 + sum(map(ord, run.name)) % 50))
+    shown = []
+
+    async def steps(pilot):
+        await SCREENS[name](pilot)
+        for _ in range(4):
+            await pilot.pause(0.1)
+        shown.append(text(pilot.app).replace(str(demo), "FOLDER").rstrip() + "\n")
+
+    drive(demo, steps, size=SIZES[size])
+    path = SNAPSHOTS / f"{name}-{size}.txt"
+    if os.environ.get("SIMPLEXLAB_SNAPSHOTS") == "write":
+        path.write_text(shown[0])
+    assert shown[0] == path.read_text()

@@ -1,0 +1,203 @@
+"""The interface over run folders in every state, and over processes that die."""
+
+import json
+import os
+import shutil
+import signal
+import time
+
+import pytest
+from tui_helpers import drive, open_run, record, text, until, write_run
+
+from simplexlab.tui.screens.run import RunScreen
+
+
+def test_a_folder_that_does_not_exist_says_how_to_begin(tmp_path):
+    async def steps(pilot):
+        await pilot.pause(0.3)
+        assert "Press n to start one" in text(pilot.app)
+
+    drive(tmp_path / "none", steps)
+
+
+def test_broken_folders_are_listed_and_can_be_opened(tmp_path):
+    write_run(tmp_path, "good", [record(0), record(10)])
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "config.json").write_text('{"kind": "tr')
+    (tmp_path / "half" / "metrics.jsonl").write_text('{"iteration": 1, "loss": 2.0}\n{"iterat')
+    (tmp_path / "newer").mkdir()
+    (tmp_path / "newer" / "config.json").write_text(json.dumps({"format": 99}))
+    broken = write_run(tmp_path, "broken-geometry", [record(0)])
+    (broken / "geometry" / "00000000.npz").write_bytes(b"PK not a zip")
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "config.json").write_text('{"experiment": 3, "command": 7, "created": 5}')
+    (tmp_path / "odd" / "status.json").write_text('{"state": "finished", "iteration": "many"}')
+
+    async def steps(pilot):
+        app = pilot.app
+        await until(pilot, lambda: len(app.runs) == 5)
+        assert {run.name: run.status.state for run in app.runs}["newer"] == "unknown version"
+        for name in ("good", "half", "newer", "broken-geometry", "odd"):
+            await open_run(pilot, name)
+            assert name in text(app)
+            for size in ((80, 24), (200, 60), (20, 5), (140, 45)):
+                await pilot.resize_terminal(*size)
+                await pilot.pause(0.1)
+            await pilot.press("escape")
+
+    drive(tmp_path, steps)
+
+
+def test_a_run_that_is_deleted_while_it_is_open(tmp_path):
+    path = write_run(tmp_path, "gone", [record(0), record(10)])
+
+    async def steps(pilot):
+        await open_run(pilot, "gone")
+        shutil.rmtree(path)
+        await until(pilot, lambda: "missing" in text(pilot.app))
+        await pilot.press("comma", "full_stop", "space", "escape")
+        await until(pilot, lambda: not pilot.app.runs)
+        assert "No runs yet" in text(pilot.app)
+
+    drive(tmp_path, steps)
+
+
+def test_a_loss_that_is_not_finite_is_shown_as_divergence(tmp_path):
+    lines = [
+        record(0, 2.0),
+        record(10, 3.0, bound=float("inf")),
+        {"iteration": 20, "loss": float("nan"), "diverged": True},
+    ]
+    write_run(tmp_path, "burst", lines, state="diverged")
+
+    async def steps(pilot):
+        assert "✗ diverged" in text(pilot.app)
+        await open_run(pilot, "burst")
+        shown = text(pilot.app)
+        assert "✗ not finite" in shown
+        assert "│ diverged" in shown
+        assert "the loss is not finite" in shown
+
+    drive(tmp_path, steps)
+
+
+def test_a_live_run_is_followed_and_its_death_is_told_within_ten_seconds(live):
+    run_dir, process = live
+
+    async def steps(pilot):
+        app = pilot.app
+        await open_run(pilot, "live")
+        seen = len(app.screen.feed.records)
+        await until(pilot, lambda: len(app.screen.feed.records) > seen + 3)
+        assert app.screen.slider.position is None
+        os.kill(process.pid, signal.SIGKILL)
+        killed = time.monotonic()
+        await until(pilot, lambda: "✗ failed" in text(app))
+        assert time.monotonic() - killed < 10
+        assert "last words of the process" in text(app)
+
+    drive(run_dir, steps)
+
+
+def test_a_live_run_is_stopped_by_a_key(live):
+    run_dir, process = live
+
+    async def steps(pilot):
+        await until(pilot, lambda: any(run.status.state == "running" for run in pilot.app.runs))
+        await pilot.press("x")
+        await until(pilot, lambda: "■ stopped" in text(pilot.app))
+        await pilot.press("x")
+        await until(pilot, lambda: "is not running" in text(pilot.app))
+
+    drive(run_dir, steps)
+    process.wait(10)
+
+
+def test_leaving_lets_runs_go_on(live):
+    run_dir, process = live
+
+    async def steps(pilot):
+        await until(pilot, lambda: pilot.app.runs)
+        await pilot.press("q")
+
+    began = time.monotonic()
+    drive(run_dir, steps)
+    assert process.poll() is None
+    assert time.monotonic() - began < 20
+
+
+def test_a_running_run_is_not_deleted(live):
+    run_dir, _ = live
+
+    async def steps(pilot):
+        await until(pilot, lambda: pilot.app.runs)
+        await pilot.press("delete", "y")
+        await until(pilot, lambda: "stop it first" in text(pilot.app))
+        assert (run_dir / "live").exists()
+
+    drive(run_dir, steps)
+
+
+def test_deleting_asks_first(tmp_path):
+    path = write_run(tmp_path, "old", [record(0)])
+
+    async def steps(pilot):
+        await until(pilot, lambda: pilot.app.runs)
+        await pilot.press("delete")
+        await until(pilot, lambda: "This cannot be taken back" in text(pilot.app))
+        await pilot.press("enter")  # the harmless button has the focus
+        await pilot.pause(0.2)
+        assert path.exists()
+        await pilot.press("delete", "y")
+        await until(pilot, lambda: not path.exists())
+
+    drive(tmp_path, steps)
+
+
+def test_five_hundred_runs(tmp_path):
+    first = write_run(tmp_path, "run-000", [record(0), record(10)], geometry=False)
+    for index in range(1, 500):
+        shutil.copytree(first, tmp_path / f"run-{index:03}")
+
+    async def steps(pilot):
+        app = pilot.app
+        await until(pilot, lambda: len(app.runs) == 500)
+        await pilot.press("slash", *"run-49")
+        await until(pilot, lambda: "10 match" in text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "match" not in text(app))
+        await pilot.press("end", "enter")
+        await until(pilot, lambda: isinstance(app.screen, RunScreen))
+
+    drive(tmp_path, steps)
+
+
+def test_a_hundred_thousand_lines_open_and_show_the_last(tmp_path):
+    path = write_run(tmp_path, "long", [record(0)], total=100_000)
+    line = json.dumps(record(0, 0.5))
+    with open(path / "metrics.jsonl", "w") as file:
+        for index in range(100_000):
+            file.write(line.replace('"iteration": 0', f'"iteration": {index}') + "\n")
+
+    async def steps(pilot):
+        await open_run(pilot, "long")
+        screen = pilot.app.screen
+        assert screen.feed.records[-1]["iteration"] == 99_999
+        assert len(screen.feed.records) <= 2001
+
+    drive(tmp_path, steps)
+
+
+@pytest.mark.parametrize("shift", [-1e6, 1e6])
+def test_a_clock_that_jumps_does_not_kill_a_live_run(live, monkeypatch, shift):
+    run_dir, _ = live
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + shift)
+
+    async def steps(pilot):
+        await until(pilot, lambda: pilot.app.runs)
+        await pilot.pause(2)
+        assert pilot.app.runs[0].status.state == "running"
+
+    drive(run_dir, steps)
