@@ -68,11 +68,7 @@ def fit_growth(corruption: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> 
     Raises:
         ValueError: fewer than four runs, or fitted runs at fewer than three corruptions, so that no curvature is known.
     """
-    corruption, lower, upper = (np.asarray(values, float) for values in (corruption, lower, upper))
-    if not (corruption.shape == lower.shape == upper.shape and corruption.ndim == 1):
-        raise ValueError("corruption, lower and upper must be one-dimensional and of one length")
-    if np.any(lower < 0) or np.any(upper <= lower):
-        raise ValueError("each interval must have 0 ≤ lower < upper")
+    corruption, lower, upper = _checked(corruption, lower, upper)
     fitted = np.isfinite(upper)
     levels = len(np.unique(corruption[fitted]))
     if len(corruption) < PARAMETERS + 1 or levels < PARAMETERS:
@@ -98,6 +94,32 @@ def fit_growth(corruption: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> 
         runs=len(corruption),
         censored=int(np.count_nonzero(~fitted)),
     )
+
+
+def fit_line(corruption: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> tuple[float, float]:
+    """The straight line T(p) = start + rise·p of largest likelihood, see `fit_growth` for the arguments.
+
+    Returns:
+        start and rise, in iterations.
+
+    Raises:
+        ValueError: runs at fewer than two corruptions.
+    """
+    corruption, lower, upper = _checked(corruption, lower, upper)
+    if len(np.unique(corruption)) < 2:
+        raise ValueError("a line takes runs at two corruptions")
+    likelihood = _Likelihood(corruption, lower, upper)
+    start, rise, _ = np.exp(likelihood.profile(1.0, likelihood.guess).parameters).tolist()
+    return start * likelihood.scale, rise * likelihood.scale
+
+
+def _checked(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    corruption, lower, upper = (np.asarray(values, float) for values in arrays)
+    if not (corruption.shape == lower.shape == upper.shape and corruption.ndim == 1):
+        raise ValueError("corruption, lower and upper must be one-dimensional and of one length")
+    if np.any(lower < 0) or np.any(upper <= lower):
+        raise ValueError("each interval must have 0 ≤ lower < upper")
+    return corruption, lower, upper
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 from simplexlab.errors import UsageError
 from simplexlab.runs import Run, find_run, latest, list_runs, read_run
 from simplexlab.sweep.folder import SWEEP_FILE, SweepFolder
-from simplexlab.sweep.plan import PLACEMENT
+from simplexlab.sweep.plan import AXES, PLACEMENT
 
 NUMBERS = (
     "train_error",
@@ -64,10 +64,7 @@ def rows(runs: list[Run]) -> list[dict[str, Any]]:
         than `fit_lower`; None where it is not known yet. What a run does not have, or is not finite, is None.
     """
     experiments = [run.config["experiment"] for run in runs]
-    options = [
-        key for key in experiments[0] if key not in PLACEMENT and len({repr(each.get(key)) for each in experiments}) > 1
-    ]
-    keys = ["loss", "corrupt", "seed", *(key for key in options if key not in ("loss", "corrupt", "seed"))]
+    keys = [*AXES, *(key for key in varied_options(runs) if key not in AXES)]
     return [
         {
             "run": run.name,
@@ -78,6 +75,13 @@ def rows(runs: list[Run]) -> list[dict[str, Any]]:
         }
         for run, experiment in zip(runs, experiments, strict=True)
     ]
+
+
+def varied_options(runs: list[Run]) -> list[str]:
+    """The options of an experiment in which the runs differ, those that only place a run apart."""
+    experiments = [run.config["experiment"] for run in runs]
+    known = dict.fromkeys(key for experiment in experiments for key in experiment if key not in PLACEMENT)
+    return [key for key in known if len({repr(experiment.get(key)) for experiment in experiments}) > 1]
 
 
 def _numbers(run: Run) -> dict[str, Any]:

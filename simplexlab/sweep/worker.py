@@ -1,8 +1,9 @@
 """A worker of a sweep: one TensorFlow process that trains run after run, so that its start is paid for once.
 
-Run by `pool.execute` as `python -m simplexlab.sweep.worker`. It reads one JSON object a line on stdin, `{"experiment": …,
-"log": …}`, trains or resumes that run, and answers with one line on stdout, `{"state": …, "message": …}`. The end of
-stdin, which also is what it sees when its parent dies, stops the run that is going on, as Ctrl-C would.
+Run by `pool.execute` as `python -m simplexlab.sweep.worker`. It reads one JSON object a line on stdin,
+`{"experiment": …, "log": …}`, trains or resumes that run, and answers with one line on stdout,
+`{"state": …, "message": …}`. The end of stdin, which also is what it sees when its parent dies, stops the run that
+is going on, as Ctrl-C would.
 """
 
 import gc

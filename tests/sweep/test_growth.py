@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from simplexlab.sweep.growth import fit_growth
+from simplexlab.sweep.growth import fit_growth, fit_line
 
 LEVELS = np.repeat(np.arange(0, 1.01, 0.1), 3)
 
@@ -71,6 +71,15 @@ def test_does_not_depend_on_the_unit_of_time():
     small, large = fit_growth(levels, lower, upper), fit_growth(levels, lower * 1000, upper * 1000)
     assert large.exponent == pytest.approx(small.exponent, rel=1e-3)
     assert large.start == pytest.approx(1000 * small.start, rel=1e-3)
+
+
+def test_fits_a_line():
+    levels, lower, upper = synthetic(1.0, budget=700)
+    start, rise = fit_line(levels, lower, upper)
+    assert start == pytest.approx(200, rel=0.05)
+    assert rise == pytest.approx(800, rel=0.1)
+    with pytest.raises(ValueError, match="two corruptions"):
+        fit_line([0.2, 0.2], [10, 20], [20, 30])
 
 
 def test_refuses_what_has_no_curvature():

@@ -1,0 +1,36 @@
+"""`simplexlab report`: one page of a sweep."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from simplexlab.cli.common import Json, print_json
+from simplexlab.errors import UsageError
+
+
+def report(
+    sweep: Annotated[Path, Parameter(help="Folder of a sweep.")],
+    /,
+    *,
+    output: Annotated[
+        Path | None, Parameter(help="The file to write.", show_default=lambda _: "report.html in the folder")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write one self-contained HTML page of a sweep: settings, figures, tables, loss against theory, commands."""
+    from simplexlab.report import report as page
+    from simplexlab.sweep import SweepFolder
+
+    text = page(SweepFolder(sweep))
+    path = output or sweep / "report.html"
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"cannot write {path}: {error.strerror}; --output takes a file in a folder that exists"
+        ) from None
+    if json:
+        print_json({"report": str(path), "bytes": path.stat().st_size})
+    else:
+        print(path)
