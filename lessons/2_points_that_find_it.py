@@ -46,7 +46,7 @@ for loss, result in results.items():
 
 
 def draw_points(axes, loss, step):
-    """Draw one frame: points of sc scaled to the unit circle, weights of ce as arrows of length 1; dashed: a simplex."""
+    """Draw one frame: sc scaled to the unit circle, weights of ce as arrows of length 1; dashed: a simplex."""
     frame = read_geometry(folders[loss], step)
     scale = results[loss]["norms"]["maximum"] if loss == "sc" else 1.0
     draw_disc(axes, 1.25)
@@ -280,8 +280,8 @@ assert 1 < shorter < 10
 lesson.end(
     f"""Free points under cross-entropy ended {results["ce"]["excess"]:.0e} above their bound, under the contrastive
     loss {results["sc"]["excess"]:.0e} above theirs, both at the regular simplex. At temperature 0.1 the nearest
-    two classes were still {final_gap[0.1]:.2f} too similar after {results["sc"]["iterations"]} steps, at temperature 1 only
-    {final_gap[1.0]:.0e}. Weights under λ = 0.01 are {shorter:.1f} times as long as under λ = 0.1.
+    two classes were still {final_gap[0.1]:.2f} too similar after {results["sc"]["iterations"]} steps, at temperature 1
+    only {final_gap[1.0]:.0e}. Weights under λ = 0.01 are {shorter:.1f} times as long as under λ = 0.1.
     Try next: four classes in the plane and in space, simplexlab toy sc --classes 4 --dimension 3; press the keys of the
     time slider to see the points move."""
 )

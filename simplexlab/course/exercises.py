@@ -116,6 +116,38 @@ def _back_to_ball() -> list[Case]:
     )
 
 
+def _floor_by_frobenius() -> list[Case]:
+    asked = ((3, 1.0, 2.0), (10, 2.0, 3.0), (100, 1.0, 0.0))
+    return calls("floor_by_frobenius", *((it, theory.ce_bound_frobenius(*it)) for it in asked))
+
+
+def _floor_by_max_norm() -> list[Case]:
+    asked = ((3, 1.0, 2.0), (10, 2.0, 3.0), (100, 1.0, 0.5))
+    return calls("floor_by_max_norm", *((it, theory.ce_bound_max_norm(*it)) for it in asked))
+
+
+def _best_weight_norm() -> list[Case]:
+    asked = ((1.0, 0.01, 3), (2.0, 0.001, 10), (1.0, 0.5, 2))
+    return calls("best_weight_norm", *((it, theory.optimal_weight_norm(*it)) for it in asked))
+
+
+def _my_configuration() -> list[Case]:
+    floor = theory.ce_bound_frobenius(3, 1.0, 3.0)
+
+    def score(function: Callable) -> float:
+        points, labels, weights = ask(function)
+        points, labels, weights = np.asarray(points, float), np.asarray(labels), np.asarray(weights, float)
+        if points.shape != (12, 2) or weights.shape != (3, 2):
+            raise ValueError(f"points {points.shape} and weights {weights.shape} must be (12, 2) and (3, 2)")
+        if sorted(labels.tolist()) != [0] * 4 + [1] * 4 + [2] * 4:
+            raise ValueError("the labels must be four times each of 0, 1 and 2")
+        if np.linalg.norm(points, axis=1).max() > 1 + 1e-9 or np.linalg.norm(weights) > 3 + 1e-9:
+            raise ValueError("a point is outside of the unit disc, or ‖W‖_F is above 3")
+        return theory.ce_loss(points, labels, weights) - floor
+
+    return [Case("your loss minus the floor", score, 0.0)]
+
+
 EXERCISES: dict[str, Exercise] = {
     "1a": Exercise(
         _simplex_inner_product,
@@ -150,5 +182,23 @@ EXERCISES: dict[str, Exercise] = {
     "2d": Exercise(
         _back_to_ball,
         "multiply each point by the smaller of 1 and radius / its norm; keepdims=True keeps the shapes in step",
+    ),
+    "3a": Exercise(
+        _floor_by_frobenius,
+        "the factor is √K/(K−1), the root over K alone",
+    ),
+    "3b": Exercise(
+        _floor_by_max_norm,
+        "put √K·r for ‖W‖_F: √K·√K/(K−1) = K/(K−1)",
+    ),
+    "3c": Exercise(
+        _best_weight_norm,
+        "start with low = 0 and high = ρ/λ; halve 100 times; keep the half in which left − right changes its sign; "
+        "np.exp overflows above 700",
+    ),
+    "3d": Exercise(
+        _my_configuration,
+        "conditions (C1) to (C3) say where the points go; W = s times the same simplex, with ‖W‖_F = s·√3 = 3",
+        tolerance=1e-3,
     ),
 }
