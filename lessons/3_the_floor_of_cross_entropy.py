@@ -67,8 +67,8 @@ for step in steps:
 loss, jensen, theorem = np.array(table).T
 
 # %% [markdown]
-# **Predict:** three curves: the loss, step 1 of the proof, step 2 of the proof. Which of the two gaps closes first?
-# Does the loss ever dip below the lowest curve?
+# **Predict:** three curves: the loss, step 1 of the proof, step 2 of the proof. Which gaps between them close, and does
+# the loss ever dip below the lowest curve?
 
 # %%
 figure = new_figure(7, 3.8, "Theorem 1 along the training of a toy")
