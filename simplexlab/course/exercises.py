@@ -148,6 +148,28 @@ def _my_configuration() -> list[Case]:
     return [Case("your loss minus the floor", score, 0.0)]
 
 
+def _number_of_batches() -> list[Case]:
+    return calls("number_of_batches", ((3, 2), 6), ((12, 9), 167_960), ((5, 3), 35))
+
+
+def _simplex_value() -> list[Case]:
+    asked = (((3, 3, 3), 1.0), ((7, 2, 0), 1.0), ((4, 4, 1), 2.0), ((5, 1), 0.5))
+    return calls("simplex_value", *((it, float(theory.composition_value(np.array(it[0]), it[1]))) for it in asked))
+
+
+def _batches_with_count() -> list[Case]:
+    batches = theory.AllBatches(np.repeat(np.arange(3), 2), 4)
+    counted = {count: int(np.sum(batches.label_counts == count)) for count in (0, 2, 4)}
+    return calls("batches_with_count", *(((3, 2, 4, count), number) for count, number in counted.items()))
+
+
+def _floor_per_anchor_on_cifar100() -> list[Case]:
+    law = np.exp(theory.log_label_count_law(100, 256, sampling="iid"))
+    counts = np.arange(2, 257)
+    values = counts * np.log(counts - 1 + (256 - counts) * np.exp(-100 / 99 / 0.1))
+    return calls("floor_per_anchor_on_cifar100", ((), float(100 * law[2:] @ values / 256)))
+
+
 EXERCISES: dict[str, Exercise] = {
     "1a": Exercise(
         _simplex_inner_product,
@@ -200,5 +222,23 @@ EXERCISES: dict[str, Exercise] = {
         _my_configuration,
         "conditions (C1) to (C3) say where the points go; W = s times the same simplex, with ‖W‖_F = s·√3 = 3",
         tolerance=1e-3,
+    ),
+    "4a": Exercise(
+        _number_of_batches,
+        "write a multiset as b stars in a row with N − 1 bars between the points: choose the places of the stars",
+        tolerance=0,
+    ),
+    "4b": Exercise(
+        _simplex_value,
+        "b is the sum of all counts, also of those that are 0 or 1; only counts above 1 contribute; K = len(counts)",
+    ),
+    "4c": Exercise(
+        _batches_with_count,
+        "number_of_batches(n, l) · number_of_batches(N − n, b − l), for K classes",
+        tolerance=0,
+    ),
+    "4d": Exercise(
+        _floor_per_anchor_on_cifar100,
+        'theory.sc_bound(100, 256, temperature=0.1, sampling="iid"), and reduction="mean" or / 256',
     ),
 }
