@@ -123,8 +123,10 @@ class Experiment:
         """Name of the recipe that gives the dataset's defaults."""
         if self.dataset == "digits":
             return "digits"
-        is_file = "/" in self.dataset or self.dataset.endswith(".npz") or Path(self.dataset).is_dir()
-        return "small" if is_file or self.dataset.split(":")[0].split("/")[0] in SMALL_DATASETS else "paper"
+        is_path = self.dataset.startswith((".", "/", "~")) or self.dataset.endswith(("/", ".npz"))
+        if is_path or Path(self.dataset).is_dir():
+            return "small"
+        return "small" if self.dataset.split(":")[0].split("/")[0] in SMALL_DATASETS else "paper"
 
     @property
     def policy(self) -> str:

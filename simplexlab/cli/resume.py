@@ -23,7 +23,4 @@ def resume(
     status = read_run(folder).status
     if status.state == "finished":
         print(f"{folder.name} is finished after {status.iteration} iterations; nothing is left to do", file=sys.stderr)
-        callbacks = []
-    else:
-        callbacks = progress(status.total)
-    return report(training.resume(folder, callbacks), folder.parent, json=json)
+    return report(training.resume(folder, lambda: progress(status.total)), folder.parent, json=json)

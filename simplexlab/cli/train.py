@@ -28,7 +28,7 @@ def train(
 
     from simplexlab.training import run
 
-    result = run.train(experiment, progress(experiment.iterations), resume=resume)
+    result = run.train(experiment, lambda: progress(experiment.iterations), resume=resume)
     return report(result, Path(experiment.run_dir), json=json)
 
 

@@ -31,6 +31,8 @@ from simplexlab.training.evaluation import Objective, Representations, TimeToFit
 if TYPE_CHECKING:
     import keras
 
+    Callbacks = Sequence[keras.callbacks.Callback] | Callable[[], Sequence[keras.callbacks.Callback]]
+
 logger = logging.getLogger(__name__)
 
 # What a run may be resumed with though it differs from what it was started with: where things are.
@@ -39,9 +41,7 @@ PACKAGES = ("simplexlab", "tensorflow", "keras", "numpy")
 GOES_ON, FINISHED, DIVERGED = range(3)
 
 
-def train(
-    experiment: Experiment, callbacks: Sequence["keras.callbacks.Callback"] = (), *, resume: bool = False
-) -> dict[str, Any]:
+def train(experiment: Experiment, callbacks: "Callbacks" = (), *, resume: bool = False) -> dict[str, Any]:
     """Train one experiment and write its run folder.
 
     Keras callbacks see an evaluation interval as an epoch: `on_train_begin` gets the iteration to start from,
@@ -53,7 +53,8 @@ def train(
 
     Args:
         experiment: the options; `resolve` is called on them.
-        callbacks: further Keras callbacks; only worker 0 calls them.
+        callbacks: further Keras callbacks, or a function that makes them once the data are there (Keras takes seconds
+            to import); only worker 0 calls them.
         resume: go on with the run of that name if there is one, see `resume`.
 
     Returns:
@@ -90,7 +91,7 @@ def train(
                 raise
 
 
-def resume(folder: str | Path, callbacks: Sequence["keras.callbacks.Callback"] = ()) -> dict[str, Any]:
+def resume(folder: str | Path, callbacks: "Callbacks" = ()) -> dict[str, Any]:
     """Go on with a run from its last whole checkpoint, or from the start where it has none, as if it had not stopped.
 
     On a CPU with as many threads, metrics (but for `seconds`) and weights are bit for bit those of a run that was
@@ -98,7 +99,7 @@ def resume(folder: str | Path, callbacks: Sequence["keras.callbacks.Callback"] =
 
     Args:
         folder: the run folder.
-        callbacks: further Keras callbacks.
+        callbacks: as of `train`.
 
     Returns:
         The final summary as from `train`; of a finished run, the one that it has.
@@ -116,9 +117,7 @@ def resume(folder: str | Path, callbacks: Sequence["keras.callbacks.Callback"] =
     return _go_on(run, experiment, Cluster.from_environment(), callbacks)
 
 
-def _go_on(
-    run: Run, experiment: Experiment, cluster: Cluster, callbacks: Sequence["keras.callbacks.Callback"]
-) -> dict[str, Any]:
+def _go_on(run: Run, experiment: Experiment, cluster: Cluster, callbacks: "Callbacks") -> dict[str, Any]:
     state = run.status.state
     if state == "finished" and run.result is not None:
         return run.result
@@ -263,7 +262,7 @@ class _Run:
         task: _Task,
         interrupted: Callable[[], bool],
         writer: RunWriter | None = None,
-        callbacks: Sequence["keras.callbacks.Callback"] = (),
+        callbacks: "Callbacks" = (),
     ):
         experiment, dataset, labels = task.experiment, task.dataset, task.labels
         self.experiment = experiment
@@ -291,7 +290,7 @@ class _Run:
         if writer is not None:
             self.events = EventFiles(writer.tensorboard_path)
             self.callbacks = keras.callbacks.CallbackList(
-                [self.events, *callbacks],
+                [self.events, *(callbacks() if callable(callbacks) else callbacks)],
                 model=self.learner.model,
                 epochs=math.ceil(experiment.iterations / experiment.evaluate_every),
                 steps=experiment.iterations,

@@ -1,0 +1,41 @@
+"""`simplexlab train` on a TFDS set prepared from a small archive in CIFAR's format, in a process of its own."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from simplexlab.data import tfds_source
+from simplexlab.training import runtime
+
+
+def command(*words):
+    return subprocess.run(
+        [sys.executable, "-m", "simplexlab", *map(str, words)], capture_output=True, text=True, timeout=250
+    )
+
+
+@pytest.mark.parametrize(("devices", "encoder"), [("cpu", "resnet18"), ("cpu:2", "resnet-small")])
+def test_cifar10_through_tfds(small_cifar10, tmp_path, devices, encoder):
+    encoder = ("--encoder", encoder, "--width", 2, "--batch-size", 8, "--iterations", 6, "--evaluate-every", 3)
+    done = command(
+        *("train", "--dataset", "cifar10", "--data-dir", small_cifar10.data_dir, *encoder, "--loss", "sc"),
+        *("--run-dir", tmp_path, "--name", "run", "--devices", devices, "--threads", 1, "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["iterations"] == 6
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["dataset"]["image_shape"] == [32, 32, 3]
+    assert config["experiment"]["augment"] is True
+
+
+def test_missing_data_fail_in_one_line_before_tensorflow_is_asked(simplexlab, tmp_path, monkeypatch):
+    monkeypatch.setattr(tfds_source, "host_answers", lambda url: False)
+    monkeypatch.setattr(runtime, "start", None)
+    words = ("train", "--dataset", "cifar10", "--data-dir", tmp_path, "--run-dir", tmp_path / "runs")
+    code, _, err = simplexlab(*words)
+    assert code == 1
+    assert len(err.splitlines()) == 1
+    assert "simplexlab data import cifar10 cifar-10-binary.tar.gz" in err
+    assert not (tmp_path / "runs").exists()
