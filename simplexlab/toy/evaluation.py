@@ -7,7 +7,7 @@ import numpy as np
 from simplexlab import geometry, theory
 from simplexlab.toy.configurations import Configuration
 from simplexlab.toy.settings import Toy
-from simplexlab.training.evaluation import Objective, Representations, class_means, error_rate, loss_and_bound
+from simplexlab.training.evaluation import Objective, Representations, error_rate, loss_and_bound
 
 
 def evaluate_toy(
@@ -32,7 +32,7 @@ def evaluate_toy(
     """
     points, weights = configuration
     sample = Representations(points, labels)
-    classifiers = {"class_means": class_means(sample)}
+    classifiers = {"class_means": geometry.class_means(points, labels)}
     if weights is not None:
         classifiers = {"head": weights, **classifiers}
     judge = next(iter(classifiers))

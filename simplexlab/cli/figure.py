@@ -1,0 +1,199 @@
+"""`simplexlab figure`: the paper's figures, each as PNG, SVG and the JSON of its numbers."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, Parameter, validators
+
+from simplexlab.cli.common import Json, WholeNumber, print_json, usage_errors
+from simplexlab.errors import UsageError
+
+figure = App(name="figure", help_epilogue="Example: simplexlab figure 6 --style projector\n")
+
+Output = Annotated[
+    str, Parameter(help="Folder (it exists, or ends in /) or stem of the files: NAME gives NAME.png, .svg and .json.")
+]
+Style = Annotated[
+    Literal["print", "projector"], Parameter(help="print: for a page; projector: larger letters and thicker lines.")
+]
+Seed = Annotated[WholeNumber, Parameter(help="Seed of the random starts.", validator=validators.Number(gte=0))]
+RunDir = Annotated[str, Parameter(help="Folder that holds the runs.")]
+Sources = Annotated[
+    str, Parameter(help="Folders of sweeps or of runs, or single runs; without any, the runs in --run-dir.")
+]
+Run = Annotated[str | None, Parameter(help="Name or path of a toy run in two dimensions, instead of running one.")]
+
+
+@figure.command(name="1", help_epilogue="Example: simplexlab figure 1 --seed 3 --output slides/\n")
+def toys(
+    *,
+    sc: Run = None,
+    ce: Run = None,
+    run_dir: RunDir = "runs",
+    seed: Seed = 0,
+    output: Output = "figures/",
+    style: Style = "print",
+    json: Json = False,
+) -> None:
+    """Two toy runs over time: the supervised contrastive loss above cross-entropy."""
+    stem = _stem(output, 1)
+
+    from simplexlab.figures import toy_rows
+    from simplexlab.runs import find_run
+
+    folders = [run if run is None else find_run(run, run_dir) for run in (sc, ce)]
+    if None in folders:
+        print("Running the toys; this takes some ten seconds.", file=sys.stderr)
+    _save(toy_rows.draw, toy_rows.toy_rows(*folders, seed=seed), stem, style, json)
+
+
+@figure.command(name="3", help_epilogue="Example: simplexlab figure 3\n")
+def simplices(*, output: Output = "figures/", style: Style = "print", json: Json = False) -> None:
+    """The regular simplices of two, three and four classes on the sphere."""
+    stem = _stem(output, 3)
+
+    from simplexlab.figures import simplices
+
+    _save(simplices.draw, simplices.simplices(), stem, style, json)
+
+
+@figure.command(name="4", help_epilogue="Example: simplexlab figure 4\n")
+def weight_norm(*, seed: Seed = 0, output: Output = "figures/", style: Style = "print", json: Json = False) -> None:
+    """The norm of the weights and the regularised cross-entropy over λ, theory against optimisation."""
+    stem = _stem(output, 4)
+
+    from simplexlab.figures import weight_norm
+
+    _save(weight_norm.draw, weight_norm.weight_norm(seed), stem, style, json)
+
+
+@figure.command(name="5", help_epilogue="Example: simplexlab figure 5 --counts 4,4,1 --counts 3,3,3\n")
+def batches(
+    *,
+    counts: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="Points of each class in a batch, such as 4,4,1; repeat it for several batches.",
+            negative="",
+            show_default=lambda _: "the seven of the paper",
+        ),
+    ] = (),
+    seed: Seed = 0,
+    output: Output = "figures/",
+    style: Style = "print",
+    json: Json = False,
+) -> None:
+    """The configurations that minimise the loss of single batches, by the batch's label counts."""
+    label_counts = [_label_counts(words) for words in counts]
+    stem = _stem(output, 5)
+
+    from simplexlab.figures import batches
+
+    compute = usage_errors(batches.batches)
+    _save(batches.draw, compute(label_counts or batches.LABEL_COUNTS, seed), stem, style, json)
+
+
+@figure.command(name="6", help_epilogue="Example: simplexlab figure 6 --json\n")
+def all_batches(*, seed: Seed = 0, output: Output = "figures/", style: Style = "print", json: Json = False) -> None:
+    """The exact loss over all 167,960 batches against Theorem 2, and the loss of every batch."""
+    stem = _stem(output, 6)
+
+    from simplexlab.figures import all_batches
+
+    _save(all_batches.draw, all_batches.all_batches(seed), stem, style, json)
+
+
+@figure.command(name="2", help_epilogue="Example: simplexlab figure 2 sweeps/class\n")
+def time_to_fit(
+    *sources: Sources,
+    run_dir: RunDir = "runs",
+    output: Output = "figures/",
+    style: Style = "print",
+    json: Json = False,
+) -> None:
+    """Time to fit against label corruption for CE and SC, with the growth exponent of each."""
+    _draw_time_to_fit(2, sources, run_dir, output, style, json)
+
+
+@figure.command(name="7", help_epilogue="Example: simplexlab figure 7 sweeps/paper --corrupt 0\n")
+def distributions(
+    *sources: Sources,
+    corrupt: Annotated[
+        float | None,
+        Parameter(help="Take the runs of this label corruption.", show_default=lambda _: "the smallest there is"),
+    ] = None,
+    run_dir: RunDir = "runs",
+    output: Output = "figures/",
+    style: Style = "print",
+    json: Json = False,
+) -> None:
+    """Angular similarities between class means, between weights and within classes, and the test error, by loss."""
+    stem = _stem(output, 7)
+
+    from simplexlab.figures import distributions
+    from simplexlab.sweep import collect
+
+    numbers = distributions.distributions(collect(sources or (run_dir,), run_dir), corrupt)
+    _save(distributions.draw, numbers, stem, style, json)
+
+
+@figure.command(name="8", help_epilogue="Example: simplexlab figure 8 sweeps/class\n")
+def time_to_fit_by_loss(
+    *sources: Sources,
+    run_dir: RunDir = "runs",
+    output: Output = "figures/",
+    style: Style = "print",
+    json: Json = False,
+) -> None:
+    """Time to fit against label corruption for every loss and dataset, with the growth exponent of each."""
+    _draw_time_to_fit(8, sources, run_dir, output, style, json)
+
+
+def _draw_time_to_fit(number: int, sources: tuple[str, ...], run_dir: str, output: str, style: str, json: bool) -> None:
+    stem = _stem(output, number)
+
+    from simplexlab.figures import time_to_fit
+    from simplexlab.sweep import collect
+
+    numbers = time_to_fit.time_to_fit(collect(sources or (run_dir,), run_dir), number)
+    _save(time_to_fit.draw, numbers, stem, style, json)
+
+
+def _stem(output: str, number: int) -> Path:
+    """Where the files of a figure go; checked before anything is computed."""
+    path = Path(output)
+    if output.endswith(("/", os.sep)) or path.is_dir():
+        path = path / f"figure-{number}"
+    elif path.suffix in (".png", ".svg", ".json"):
+        path = path.with_suffix("")
+    folder = path.parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK) or not path.name:
+        raise UsageError(f"--output {output}: cannot write in {folder}; give a folder or a stem that can be written")
+    return path
+
+
+def _label_counts(words: str) -> list[int]:
+    try:
+        return [int(word) for word in words.split(",")]
+    except ValueError:
+        raise UsageError(f"--counts {words}: it takes whole numbers with commas between them, such as 4,4,1") from None
+
+
+def _save(draw: Callable, numbers: dict[str, Any], stem: Path, style: str, json: bool) -> None:
+    from simplexlab.figures.style import save_figure, styled
+
+    with styled(style):
+        picture, caption = draw(numbers)
+        paths = save_figure(picture, stem, numbers, caption)
+    if json:
+        print_json({**numbers, "caption": caption, "files": [str(path) for path in paths]})
+        return
+    print(f"Figure {numbers['figure']}: {numbers['title']}")
+    print(caption)
+    for path in paths:
+        print(path)
