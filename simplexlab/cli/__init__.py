@@ -54,6 +54,7 @@ COMMANDS = {
     ),
     "data": ("data:data", "List, check and import datasets.", None),
     "toy": ("toy:toy", "Optimise free points: the ideal encoder, in two or three dimensions.", None),
+    "figure": ("figure:figure", "Draw a figure of the paper, with its numbers.", None),
     "tui": ("tui:tui", "Launch runs and watch their geometry in the terminal.", "simplexlab tui"),
 }
 for _name, (_path, _help, _example) in COMMANDS.items():

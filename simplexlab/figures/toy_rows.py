@@ -75,15 +75,18 @@ def draw(numbers: dict[str, Any]) -> tuple[Figure, str]:
     missing = sorted({row["classes"] for row in numbers["rows"] if row["simplex"] is None})
     caption = (
         f"Free points in two dimensions. Top: supervised contrastive loss (τ = {contrastive['temperature']:g}) over "
-        f"{contrastive['classes']} classes of {contrastive['points_per_class']} points on the circle, drawn with "
-        f"radius 1. Bottom: cross-entropy + λ‖W‖² (λ = {cross_entropy['weight_decay']:g}) over "
-        f"{cross_entropy['classes']} classes of {cross_entropy['points_per_class']} points in the unit disc and weights; rays show the weights, "
-        "grey discs their ends. Dashed: the regular simplex"
+        f"{_sizes(contrastive)} on the circle, drawn with radius 1. Bottom: cross-entropy + λ‖W‖² (λ = "
+        f"{cross_entropy['weight_decay']:g}) over {_sizes(cross_entropy)} in the unit disc and weights; rays show the "
+        "weights, grey discs their ends. Dashed: the regular simplex"
         + (f", which does not exist for K = {' and '.join(map(str, missing))} > 3" if missing else "")
         + ". Right: the excess of the loss (contrastive: sum over anchors) over its bound, Theorem 2 and Corollary 2; "
         f"it ends at {scientific(contrastive['excesses'][-1])} and {scientific(cross_entropy['excesses'][-1])}."
     )
     return figure, caption
+
+
+def _sizes(row: dict[str, Any]) -> str:
+    return f"{row['classes']} classes of {row['points_per_class']} points"
 
 
 def _row(folder: Path, loss: str) -> dict[str, Any]:
