@@ -9,11 +9,14 @@ from simplexlab.cli.common import whole_number
 from simplexlab.config import RECIPES, Experiment, defaults_by_dataset, field_type
 
 
-def experiment_options() -> type[Experiment]:
-    """`Experiment` with the help of each field where cyclopts finds it."""
+def experiment_options(without: tuple[str, ...] = ()) -> type[Experiment]:
+    """`Experiment` with the help of each field where cyclopts finds it; the fields in `without` get no flag."""
     return dataclasses.make_dataclass(
         "ExperimentOptions",
-        [(field.name, _annotation(field), _copy(field)) for field in dataclasses.fields(Experiment)],
+        [
+            (field.name, _annotation(field, parse=field.name not in without), _copy(field))
+            for field in dataclasses.fields(Experiment)
+        ],
         bases=(Experiment,),
         namespace={"__module__": __name__},  # without it cyclopts takes the class for a builtin
         frozen=True,
@@ -30,7 +33,9 @@ def _copy(field: dataclasses.Field) -> Any:
     return dataclasses.field(default=field.default, metadata=dict(field.metadata))
 
 
-def _annotation(field: dataclasses.Field) -> Any:
+def _annotation(field: dataclasses.Field, parse: bool) -> Any:
+    if not parse:
+        return Annotated[field.type, Parameter(parse=False)]
     settings: dict[str, Any] = {"help": field.metadata["help"]}
     if field_type(field) is int:
         settings["converter"] = whole_number

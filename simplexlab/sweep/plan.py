@@ -89,9 +89,9 @@ PRESETS = {
                 "encoder": ("resnet-small",),
                 "width": (8,),
                 "batch_size": (128,),
-                "iterations": (2000,),
+                "iterations": (4000,),
                 "evaluate_every": (20,),
-                "checkpoint_every": (2000,),
+                "checkpoint_every": (4000,),
                 "until_fit": (True,),
                 "tolerance": (0.001,),  # one of the 1,400 images
             }
