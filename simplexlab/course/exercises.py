@@ -170,6 +170,33 @@ def _floor_per_anchor_on_cifar100() -> list[Case]:
     return calls("floor_per_anchor_on_cifar100", ((), float(100 * law[2:] @ values / 256)))
 
 
+def _class_means() -> list[Case]:
+    points, labels = _configuration(3, 8)
+    return calls("class_means", ((points, labels), geometry.statistics(points, labels).class_means))
+
+
+def _classify() -> list[Case]:
+    points = np.array([[1.0, 0.2], [-3.0, 1.0], [0.1, 2.0], [0.4, 0.4]])
+    means = np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 2.0]])
+    return calls("classify", ((points, means), [0, 1, 2, 2]))
+
+
+def _angular_similarity() -> list[Case]:
+    x, y = np.array([3.0, 4.0]), np.array([1.0, -2.0])
+    asked = ((x, y), (x, 2 * x), (x, -x), (x, np.array([-4.0, 3.0])))
+    return calls("angular_similarity", *((it, float(geometry.angular_similarity(*it))) for it in asked))
+
+
+def _excess() -> list[Case]:
+    points, labels = _configuration(4, 9)
+    points = points * np.linspace(0.5, 2, 9)[:, None]
+    weights = np.random.default_rng(5).standard_normal((3, 2))
+    logits = points @ weights.T
+    loss = np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(9), labels])
+    bound = np.log(1 + 2 * np.exp(-2 * np.sqrt(3) / 2 * np.sqrt(np.sum(weights**2))))
+    return calls("excess", ((points, labels, weights), float(loss - bound)))
+
+
 EXERCISES: dict[str, Exercise] = {
     "1a": Exercise(
         _simplex_inner_product,
@@ -240,5 +267,23 @@ EXERCISES: dict[str, Exercise] = {
     "4d": Exercise(
         _floor_per_anchor_on_cifar100,
         'theory.sc_bound(100, 256, temperature=0.1, sampling="iid"), and reduction="mean" or / 256',
+    ),
+    "5a": Exercise(
+        _class_means,
+        "representations[labels == k].mean(axis=0) for each class k, in one array",
+    ),
+    "5b": Exercise(
+        _classify,
+        "all inner products are representations @ means.T; np.argmax over axis 1 gives the class",
+        tolerance=0,
+    ),
+    "5c": Exercise(
+        _angular_similarity,
+        "rounding can push a cosine past 1, where arccos gives NaN: np.clip(cosine, −1, 1)",
+        tolerance=1e-6,
+    ),
+    "5d": Exercise(
+        _excess,
+        "ρ is the largest row norm of the representations; np.linalg.norm(weights) is ‖W‖_F",
     ),
 }

@@ -5,6 +5,7 @@ import atexit
 import contextlib
 import linecache
 import os
+import shutil
 import sys
 import textwrap
 import traceback
@@ -12,8 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from simplexlab.config import Experiment
 from simplexlab.course.checking import Verdict
 from simplexlab.course.exercises import judge
+from simplexlab.runs import Run, list_runs, read_run
 
 OUTPUT = "lessons/output"
 
@@ -50,6 +53,24 @@ class Lesson:
     def pick(self, full: Any, fast: Any) -> Any:
         """The first value, or the second one under `--fast`."""
         return fast if self.fast else full
+
+    def train(self, name: str, **options: Any) -> Run:
+        """Train in this process, as `simplexlab train` does, and read the run folder.
+
+        Args:
+            name: name of the run's folder in `run_dir`.
+            options: options of the `Experiment`.
+
+        Returns:
+            The run, its final numbers in `result`.
+        """
+        from simplexlab.cli.train import progress
+        from simplexlab.training.run import train
+
+        experiment = Experiment(run_dir=self.run_dir, name=name, **options).resolve()
+        print(f"$ {experiment.command_line()}", flush=True)
+        train(experiment, progress(experiment.iterations))
+        return read_run(Path(self.run_dir, name))
 
     def show(self, figure, name: str) -> Path:
         """Save a picture as PNG and show it: in a notebook, in a window where there is a display, else say where it is.
@@ -124,10 +145,6 @@ def _options(number: int) -> argparse.Namespace:
 
 def _forget_runs(run_dir: Path) -> None:
     """Delete what an earlier pass of this lesson ran: each pass starts afresh under the same names."""
-    import shutil
-
-    from simplexlab.runs import list_runs
-
     for run in list_runs(run_dir):
         if run.status.state != "running":
             shutil.rmtree(run.path)
