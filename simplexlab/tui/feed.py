@@ -72,6 +72,12 @@ class RunFeed:
             return self.records[-1] if self.records else None
         return next((one for one in reversed(self.records) if value(one, "iteration") == iteration), None)
 
+    def evaluated_at(self, iteration: int | None) -> dict | None:
+        """The metrics line of an evaluation; for None the newest that was measured before a divergence."""
+        if iteration is not None:
+            return self.record_at(iteration)
+        return next((one for one in reversed(self.records) if not one.get("diverged")), None)
+
     def frame_at(self, iteration: int) -> int | None:
         """The last recorded evaluation at or before an iteration, else the first."""
         before = [frame for frame in self.frames if frame <= iteration]

@@ -55,13 +55,9 @@ def test_numbers_on_screen_are_those_of_runs_show(demo, capsys):
     async def steps(pilot):
         app = pilot.app
         await until(pilot, lambda: len(app.runs) == len(shown))
-        rows = {
-            words.split()[1]: words
-            for words in (part[:98] for part in text(app).splitlines())
-            if len(words.split()) > 8
-        }
+        lines = [shown_line[:98] for shown_line in text(app).splitlines()]
         for name, facts in shown.items():
-            row = next(value for key, value in rows.items() if key == name or f" {name} " in value)
+            row = next(words for words in lines if f" {name} " in words)
             assert facts["state"] in row
             assert f" {facts['iteration']} " in row
             if facts["train_error"] is not None:
@@ -155,7 +151,7 @@ def test_filter_sort_and_mark(demo):
         for _ in range(9):
             await pilot.press("s")
             await pilot.pause(0.05)
-        await pilot.press("S", "space", "space", "c")
+        await pilot.press("S", "ctrl+home", "space", "space", "c")
         await until(pilot, lambda: isinstance(app.screen, CompareScreen))
         assert len(app.screen.names) == 2
 
@@ -272,7 +268,7 @@ def test_toys_are_replayed_side_by_side(demo):
         await until(pilot, lambda: screen.slider.iteration == 0)
         await pilot.pause(0.3)
         assert [feed.run.config["experiment"]["loss"] for feed in screen.feeds] == ["ce", "sc"]
-        assert text(app).count("Loss") == 2
+        assert text(app).count("╭─ Loss") == 2
         before = screen.query_one("#configuration-0", Panel).spec
         await pilot.press("end")
         await until(pilot, lambda: screen.query_one("#configuration-0", Panel).spec is not before)

@@ -35,12 +35,6 @@ async def compare(pilot):
     await until(pilot, lambda: getattr(pilot.app.screen, "_drawn", None) is not None)
 
 
-async def new_run(pilot):
-    pilot.app.run_dir = Path("runs")
-    pilot.app.action_new_run({"loss": "ce, sc", "corrupt": "0.2"})
-    await until(pilot, lambda: "Launch 2 runs" in text(pilot.app))
-
-
 async def toy(pilot):
     await until(pilot, lambda: len(pilot.app.runs) > 5)
     await pilot.press("t")
@@ -57,7 +51,6 @@ SCREENS = {
     "configuration": configuration,
     "diverged": diverged,
     "compare": compare,
-    "new-run": new_run,
     "toy": toy,
     "help": help,
     "runs": runs,

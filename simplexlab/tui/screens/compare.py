@@ -8,13 +8,12 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
-from textual.screen import Screen
 from textual.widgets import Footer, SelectionList, Static
 from textual.widgets.selection_list import Selection
-from textual.worker import get_current_worker
 
 from simplexlab.runs import MetricsFollower, Run, summarise
 from simplexlab.tui.launch import Launch
+from simplexlab.tui.screens.base import FollowingScreen
 from simplexlab.tui.views import run as views
 from simplexlab.tui.views.charts import MARKERS
 from simplexlab.tui.views.records import option, time_to_fit
@@ -36,7 +35,7 @@ LINKED = {
 }
 
 
-class CompareScreen(Screen):
+class CompareScreen(FollowingScreen):
     """Overlays the chosen runs and keeps following them.
 
     Args:
@@ -120,8 +119,7 @@ class CompareScreen(Screen):
         with self._lock:
             for follower in self.followers.values():
                 follower.poll()
-        if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._draw_if_changed)
+        self.hand_over(self._draw_if_changed)
 
     def _draw_if_changed(self) -> None:
         stamp = [(one.lines, one.restarts, self.runs[name].status.state) for name, one in self.followers.items()]

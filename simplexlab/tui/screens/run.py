@@ -8,12 +8,11 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.events import MouseMove
-from textual.screen import Screen
 from textual.widgets import Footer, Static
-from textual.worker import get_current_worker
 
 from simplexlab.runs import read_log
 from simplexlab.tui.feed import Arrays, RunFeed
+from simplexlab.tui.screens.base import FollowingScreen
 from simplexlab.tui.views import explain
 from simplexlab.tui.views import run as views
 from simplexlab.tui.views.configuration import configuration_chart
@@ -29,7 +28,7 @@ MOST_RECORDS = 2000
 TURN = np.pi / 12
 
 
-class RunScreen(Screen):
+class RunScreen(FollowingScreen):
     """Follows one run folder."""
 
     CSS = """
@@ -95,8 +94,7 @@ class RunScreen(Screen):
     def follow(self) -> None:
         """Read what is new, beside the event loop."""
         self.feed.poll()
-        if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._take)
+        self.hand_over(self._take)
 
     def _take(self) -> None:
         if not self.is_mounted:
@@ -119,8 +117,7 @@ class RunScreen(Screen):
     @work(thread=True, exclusive=True, group="geometry")
     def _read_geometry(self, iteration: int) -> None:
         arrays = self.feed.geometry(iteration)
-        if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._take_geometry, iteration, arrays)
+        self.hand_over(self._take_geometry, iteration, arrays)
 
     def _take_geometry(self, iteration: int, arrays: Arrays | None) -> None:
         if self.is_mounted:
@@ -136,25 +133,32 @@ class RunScreen(Screen):
     @property
     def record(self) -> dict | None:
         """The metrics line of the evaluation that is shown."""
-        return self.feed.record_at(self.at)
+        return self.feed.evaluated_at(self.at)
+
+    @property
+    def _lead(self) -> str:
+        """Says that numbers are older than the newest line, which tells of a divergence."""
+        newest = self.feed.record_at(None)
+        return "before it diverged: " if self.at is None and newest is not self.record else ""
 
     def _draw(self) -> None:
         run, records, record, at = self.feed.run, list(self.feed.records), self.record, self.at
         fitted = time_to_fit(run, records)
+        lead = self._lead
         show = lambda name, spec, meaning: self.query_one(f"#{name}", Panel).show(spec, meaning)  # noqa: E731
-        show("loss", views.loss_chart(records, at), explain.loss(record))
-        show("excess", views.excess_chart(records, at), explain.excess(record))
-        show("errors", views.error_chart(records, fitted, at), explain.errors(record, fitted))
-        show("similarities", views.similarity_histograms(self.geometry, record), explain.similarities(record))
-        show("gram", views.gram_matrices(self.geometry), explain.gram(record))
-        show("collapse", views.collapse_chart(records, at), explain.collapse(record))
+        show("loss", views.loss_chart(records, at), explain.loss(self.feed.record_at(at)))
+        show("excess", views.excess_chart(records, at), lead + explain.excess(record))
+        show("errors", views.error_chart(records, fitted, at), lead + explain.errors(record, fitted))
+        show("similarities", views.similarity_histograms(self.geometry, record), lead + explain.similarities(record))
+        show("gram", views.gram_matrices(self.geometry), lead + explain.gram(record))
+        show("collapse", views.collapse_chart(records, at), lead + explain.collapse(record))
         self._draw_configuration()
         log = read_log(self.feed.path, 3) if run.status.state in ("failed", "diverged") else []
         self.query_one("#facts", Static).update(facts(run, record, log))
 
     def _draw_configuration(self) -> None:
         spec = configuration_chart(self.geometry, self.yaw, self.pitch)
-        self.query_one("#configuration", Panel).show(spec, explain.configuration(self.record))
+        self.query_one("#configuration", Panel).show(spec, self._lead + explain.configuration(self.record))
 
     def action_turn(self, right: int, up: int) -> None:
         """Turn the configuration."""

@@ -8,14 +8,13 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.events import Resize
-from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Input, Static
-from textual.worker import get_current_worker
 
 from simplexlab.errors import RunError, UsageError
 from simplexlab.runs import Run
 from simplexlab.tui.feed import RunFeed
 from simplexlab.tui.launch import Launch, delete
+from simplexlab.tui.screens.base import FollowingScreen
 from simplexlab.tui.screens.dialogs import Confirm
 from simplexlab.tui.views import explain
 from simplexlab.tui.views import run as views
@@ -41,7 +40,7 @@ PREVIEW_WIDTH, PREVIEW_ROOM = 130, 42
 NARROW_WIDTH, FULL_WIDTH = 96, 112
 
 
-class RunsScreen(Screen):
+class RunsScreen(FollowingScreen):
     """The live table of all runs in the folder."""
 
     CSS = """
@@ -211,15 +210,14 @@ class RunsScreen(Screen):
     @work(thread=True, exclusive=True, group="preview")
     def _follow_preview(self, feed: RunFeed) -> None:
         feed.poll()
-        if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._draw_preview, feed)
+        self.hand_over(self._draw_preview, feed)
 
     def _draw_preview(self, feed: RunFeed) -> None:
         stamp = (feed.path, *feed.stamp)
         if feed is not self._feed or stamp == self._previewed or not self.query("#preview"):
             return
         self._previewed = stamp
-        run, records, record = feed.run, list(feed.records), feed.record_at(None)
+        run, records, record = feed.run, list(feed.records), feed.evaluated_at(None)
         panel = self.query_one("#preview", Panel)
         fitted = time_to_fit(run, records)
         panel.show(views.loss_chart(records), explain.run(record, run.status.state, run.status.message, fitted))

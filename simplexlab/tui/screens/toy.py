@@ -7,14 +7,14 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
-from textual.screen import ModalScreen, Screen
+from textual.screen import ModalScreen
 from textual.widgets import Button, Footer, Input, Label, Static
-from textual.worker import get_current_worker
 
 from simplexlab.errors import UsageError
 from simplexlab.runs import Run
 from simplexlab.tui.feed import RunFeed
 from simplexlab.tui.launch import Launch
+from simplexlab.tui.screens.base import FollowingScreen
 from simplexlab.tui.views import explain
 from simplexlab.tui.views.configuration import configuration_chart
 from simplexlab.tui.views.records import age, kind_of, option
@@ -104,7 +104,7 @@ class ToyForm(ModalScreen[list[list[str]] | None]):
         self.dismiss(None)
 
 
-class ToyScreen(Screen):
+class ToyScreen(FollowingScreen):
     """Replays the newest toy of each loss, or those that were chosen, side by side."""
 
     CSS = """
@@ -199,8 +199,7 @@ class ToyScreen(Screen):
         """Read what is new, beside the event loop."""
         for feed in list(self.feeds):
             feed.poll()
-        if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._take)
+        self.hand_over(self._take)
 
     def _take(self) -> None:
         stamp = [(feed.path, *feed.stamp) for feed in self.feeds]
@@ -220,8 +219,7 @@ class ToyScreen(Screen):
         for feed in list(self.feeds):
             if (frame := feed.frame_at(iteration)) is not None:
                 feed.geometry(frame)
-        if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._draw)
+        self.hand_over(self._draw)
 
     def _draw(self) -> None:
         iteration = self.slider.iteration

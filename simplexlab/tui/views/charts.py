@@ -141,11 +141,20 @@ def limits(spec: ChartSpec) -> tuple[tuple[float, float], tuple[float, float]]:
     low, high = spec.x_limits or ((xs.min(), xs.max()) if len(xs) else (0.0, 1.0))
     if low == high:
         low, high = low - 0.5, high + 0.5
+    elif not spec.x_limits and _stands_at(spec, high):
+        high += 0.03 * (high - low)
     if spec.y_limits:
         return (float(low), float(high)), spec.y_limits
     bottom, top = (ys.min(), ys.max()) if len(ys) else (0.0, 1.0)
     room = 0.06 * (top - bottom) or max(abs(top) * 0.05, 1e-3)
     return (float(low), float(high)), (float(bottom - room), float(top + room))
+
+
+def _stands_at(spec: ChartSpec, x: float) -> bool:
+    """Whether a mark, or a number that is not finite, stands at x, where the frame would hide it."""
+    return any(mark.at == x for mark in spec.vertical) or any(
+        (np.isnan(one.y) | np.isposinf(one.y))[one.x == x].any() for one in spec.series
+    )
 
 
 def to_axis(y: np.ndarray, log: bool) -> np.ndarray:

@@ -160,5 +160,5 @@ def fit_against_corruption(rows: list[tuple[str, float, int | None, int]]) -> Ch
             ys = np.array([np.mean([fit for corrupt, fit in points if corrupt == x]) for x in xs])
             series.append(Series("", xs, ys, colour=index, marker="·"))
     highest = max((row[2] if row[2] is not None else row[3] for row in rows), default=1)
-    sides = {"x_limits": (-0.05, 1.0), "y_limits": (0.0, 1.1 * max(highest, 1))}
+    sides = {"x_limits": (-0.05, 1.05), "y_limits": (0.0, 1.1 * max(highest, 1))}
     return ChartSpec("Time to fit", "corruption", "iterations", tuple(series), **sides)

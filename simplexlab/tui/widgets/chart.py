@@ -4,6 +4,7 @@ import numpy as np
 from rich.text import Text
 from textual.events import Mount
 from textual.reactive import reactive
+from textual_hires_canvas import Canvas
 from textual_plot import HiResMode, PlotWidget
 from textual_plot.axis_formatter import NumericAxisFormatter
 
@@ -55,6 +56,7 @@ class Chart(PlotWidget):
         super().__init__(**arguments)
         self.spec = spec or ChartSpec("")
         self._shown_limits = None
+        self._lost: list[float] = []
 
     def on_mount(self, event: Mount) -> None:
         """Draw what was given before there was a terminal."""
@@ -108,6 +110,7 @@ class Chart(PlotWidget):
     def _draw(self) -> None:
         spec = self.spec
         self.clear()
+        self._lost = []
         has_axes = bool(spec.x_label or spec.y_label)
         roomy = self.size.height >= 12
         self.margin_left = 9 if has_axes else 0
@@ -129,6 +132,15 @@ class Chart(PlotWidget):
             self._series(series, y_low, y_high)
         for mark in spec.vertical:
             self.add_v_line(mark.at, self._style(mark.colour))
+
+    def _render_plot(self) -> None:
+        """Draw as the library does, then a ✗ over everything where a number is not finite."""
+        super()._render_plot()
+        canvas = self.query_one("#plot", Canvas)
+        for x in self._lost:
+            if self._x_min <= x <= self._x_max and canvas.size.height > 2:
+                column, _ = self.get_pixel_from_coordinate(x, self._y_min)
+                canvas.set_pixel(column, 1, "✗", self._style("warning"))
 
     @property
     def _at_home(self) -> bool:
@@ -172,8 +184,8 @@ class Chart(PlotWidget):
         x, y = np.asarray(series.x, float), to_axis(series.y, self.spec.log)
         lost = np.isnan(y) | np.isposinf(y)
         if lost.any():
-            self.scatter(x[lost], np.full(lost.sum(), y_high), "✗", self._style("warning"))
-        y = np.where(np.isneginf(y), y_low, y)
+            self._lost += x[lost].tolist()
+        y = np.where(np.isneginf(y), y_low + 0.01 * (y_high - y_low), y)  # just inside the frame
         for x_part, y_part in finite_parts(x, y):
             if series.kind == "points":
                 self._points(x_part, y_part, series)

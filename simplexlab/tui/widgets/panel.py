@@ -24,7 +24,7 @@ class Panel(Vertical):
     """
 
     DEFAULT_CSS = """
-    Panel { border: round $foreground 30%; border-title-color: $accent; padding: 0; height: 1fr; width: 1fr; }
+    Panel { border: round $foreground 30%; border-title-color: $text-accent; padding: 0; height: 1fr; width: 1fr; }
     Panel:focus-within { border: round $accent; }
     Panel > .legend { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
     Panel > .meaning { height: auto; max-height: 3; padding: 0 1; color: $text-muted; }

@@ -1,0 +1,25 @@
+"""What the screens that follow files have in common."""
+
+from collections.abc import Callable
+from typing import Any
+
+from textual.css.query import NoMatches
+from textual.screen import Screen
+from textual.worker import get_current_worker
+
+
+class FollowingScreen(Screen):
+    """A screen whose worker threads hand over what they have read."""
+
+    def hand_over(self, method: Callable[..., None], *arguments: Any) -> None:
+        """Call a method in the event loop, from a worker thread, unless the screen is left meanwhile."""
+        if not get_current_worker().is_cancelled:
+            self.app.call_from_thread(self._receive, method, *arguments)
+
+    def _receive(self, method: Callable[..., None], *arguments: Any) -> None:
+        if not self.is_attached:
+            return
+        try:
+            method(*arguments)
+        except NoMatches as error:  # parts of a screen go one by one when it is taken down
+            self.log(error)
