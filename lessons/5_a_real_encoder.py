@@ -221,8 +221,8 @@ lesson.check("5d", excess)
 # %%
 ce, sc = runs["ce"].result, runs["sc"].result
 lesson.end(
-    f"""Trained on digits, ce ended with a test error of {ce["test_error"]:.1%} at {factor["ce"]:.3g} times its bound, and
-    sc with {sc["test_error"]:.1%} at {factor["sc"]:.3f} times. Class means are
+    f"""Trained on digits, ce ended with a test error of {ce["test_error"]:.1%} at {factor["ce"]:.3g} times its bound,
+    and sc with {sc["test_error"]:.1%} at {factor["sc"]:.3f} times. Class means are
     {ce["class_mean_similarity"]["mean"]:.3f} (ce) and {sc["class_mean_similarity"]["mean"]:.3f} (sc) similar, where the
     simplex has 0.465 and the ReLU allows no less than 0.5. Points within a class are
     {ce["within_class_similarity"]["mean"]:.3f} and {sc["within_class_similarity"]["mean"]:.3f} similar to their mean,

@@ -197,6 +197,36 @@ def _excess() -> list[Case]:
     return calls("excess", ((points, labels, weights), float(loss - bound)))
 
 
+def _price_of_relu() -> list[Case]:
+    def price(num_classes: int, batch_size: int, temperature: float) -> float:
+        law = np.exp(theory.log_label_count_law(num_classes, batch_size, sampling="iid"))[2:]
+        counts = np.arange(2, batch_size + 1)
+        gaps = 1 / temperature, num_classes / (num_classes - 1) / temperature
+        frame, simplex = (np.log(counts - 1 + (batch_size - counts) * np.exp(-gap)) for gap in gaps)
+        return float(num_classes * law @ (counts * (frame - simplex)))
+
+    asked = ((10, 256, 0.1), (3, 9, 1.0))
+    return calls("price_of_relu", *((it, price(*it)) for it in asked))
+
+
+def _split_gap() -> list[Case]:
+    return calls("split_gap", ((13.0, 10.0, 10.5), [0.5, 2.5]), ((824.731, 824.464, 824.537), [0.073, 0.194]))
+
+
+def _cosine_of_neighbours() -> list[Case]:
+    return calls("cosine_of_neighbours", ((3,), -0.5), ((4,), 0.0), ((6,), 0.5), ((5,), (5**0.5 - 1) / 4))
+
+
+def _floor_of_one_class() -> list[Case]:
+    def smallest(num_classes: int, radius: float, frobenius: float) -> float:
+        a = frobenius * np.sqrt((num_classes - 1) / num_classes)
+        weights = np.array([[a]] + [[-a / (num_classes - 1)]] * (num_classes - 1))
+        return theory.ce_loss(np.array([[radius]]), np.array([0]), weights)
+
+    asked = ((3, 1.0, 3.0), (10, 2.0, 1.5))
+    return calls("floor_of_one_class", *((it, smallest(*it)) for it in asked))
+
+
 EXERCISES: dict[str, Exercise] = {
     "1a": Exercise(
         _simplex_inner_product,
@@ -285,5 +315,21 @@ EXERCISES: dict[str, Exercise] = {
     "5d": Exercise(
         _excess,
         "ρ is the largest row norm of the representations; np.linalg.norm(weights) is ‖W‖_F",
+    ),
+    "7a": Exercise(
+        _price_of_relu,
+        'both calls take temperature=… and sampling="iid"; they differ in features alone',
+    ),
+    "7b": Exercise(
+        _split_gap,
+        "architecture: from the simplex to the frame; optimisation: from the frame to the loss",
+    ),
+    "7c": Exercise(
+        _cosine_of_neighbours,
+        "the full circle, 2π, is shared by K neighbours",
+    ),
+    "7d": Exercise(
+        _floor_of_one_class,
+        "all K − 1 wrong scores lie ρ·(a + b) below the right one; what is −log softmax then?",
     ),
 }
