@@ -78,8 +78,8 @@ def supervised_contrastive(y_true, y_pred, temperature: float = 1.0):
     samples, sample_labels, first = _global_batch(anchors, labels)
 
     logits = ops.matmul(anchors, ops.transpose(samples)) / temperature
-    positions = first + ops.arange(ops.shape(anchors)[0])
-    is_self = ops.equal(positions[:, None], ops.arange(ops.shape(samples)[0])[None, :])
+    positions = first + ops.arange(ops.shape(anchors)[0], dtype="int32")
+    is_self = ops.equal(positions[:, None], ops.arange(ops.shape(samples)[0], dtype="int32")[None, :])
     # A finite floor, not −∞: an anchor that is alone in the batch must give 0 and a finite gradient.
     logits = ops.where(is_self, float(tf.as_dtype(logits.dtype).min) / 4, logits)
     # Shifting both terms alike keeps the difference exact to the last digits when s is large (small temperatures).
