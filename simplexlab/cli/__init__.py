@@ -27,10 +27,20 @@ COMMANDS = {
         "Train a grid of losses, corruptions, seeds and other options.",
         "simplexlab sweep --preset class",
     ),
+    "launch": (
+        "launch:launch",
+        "Train with several worker processes on this machine.",
+        "simplexlab launch --workers 2 -- train --loss sc --corrupt 0.2",
+    ),
     "evaluate": (
         "evaluate:evaluate",
         "Recompute the final numbers of a run from its model and the data.",
         "simplexlab evaluate digits-ce-0.2-s0",
+    ),
+    "bench": (
+        "bench:bench",
+        "Measure how fast an experiment trains on this machine.",
+        "simplexlab bench --loss sc --batch-size 256",
     ),
     "doctor": (
         "doctor:doctor",
@@ -41,6 +51,11 @@ COMMANDS = {
         "runs:runs",
         "List the runs, or show one in full.",
         None,
+    ),
+    "report": (
+        "report:report",
+        "Write one HTML page of a sweep.",
+        "simplexlab report sweeps/class",
     ),
     "geometry": (
         "geometry:geometry",

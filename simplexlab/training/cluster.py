@@ -2,10 +2,13 @@
 
 import json
 import os
+import socket
+import time
 from dataclasses import dataclass
 
-from simplexlab.errors import UsageError
+from simplexlab.errors import RunError, UsageError
 
+START_SECONDS = 300.0
 EXAMPLE = '{"cluster": {"worker": ["host-a:2222", "host-b:2222"]}, "task": {"type": "worker", "index": 0}}'
 
 
@@ -25,6 +28,28 @@ class Cluster:
     def is_chief(self) -> bool:
         """Whether this process writes the run folder."""
         return self.index == 0
+
+    def wait(self, seconds: float = START_SECONDS) -> None:
+        """Wait until every worker listens at its address; this one does so meanwhile.
+
+        TensorFlow itself would wait for up to an hour, deaf to Ctrl-C, and would not say for whom.
+
+        Raises:
+            UsageError: this worker cannot listen at its address.
+            RunError: a worker did not start in time.
+        """
+        end = time.monotonic() + seconds
+        host, port = _host_and_port(self.workers[self.index])
+        try:
+            server = socket.create_server((host if _is_loopback(host) else "", port), backlog=len(self.workers))
+        except OSError as error:
+            raise UsageError(f"TF_CONFIG: cannot listen at {self.workers[self.index]}: {error.strerror}") from error
+        with server:
+            for index, address in enumerate(self.workers):
+                while index != self.index and not _answers(address):
+                    if time.monotonic() > end:
+                        raise RunError(f"worker {index} at {address} did not start within {seconds:g} s")
+                    time.sleep(0.2)
 
     @classmethod
     def from_environment(cls) -> "Cluster":
@@ -58,3 +83,20 @@ class Cluster:
         if wrong:
             raise UsageError(f"TF_CONFIG: {wrong[0]} is not host:port")
         return cls(addresses, index)
+
+
+def _answers(address: str) -> bool:
+    try:
+        socket.create_connection(_host_and_port(address), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _is_loopback(host: str) -> bool:
+    return host in ("localhost", "::1") or host.startswith("127.")

@@ -81,7 +81,7 @@ def train(experiment: Experiment, callbacks: "Callbacks" = (), *, resume: bool =
     numbered = experiment.name is None
     with _interrupts() as interrupted:
         if not cluster.is_chief:
-            return _Run(task, interrupted).execute()
+            return _follow(task, interrupted)
         total = experiment.iterations
         with RunWriter.create(experiment.run_dir, name, config, total=total, numbered=numbered) as writer:
             try:
@@ -133,7 +133,7 @@ def _go_on(run: Run, experiment: Experiment, cluster: Cluster, callbacks: "Callb
         raise UsageError(f"the data of {experiment.dataset} are not those that the run {run.name} was started on")
     with _interrupts() as interrupted:
         if not cluster.is_chief:
-            return _Run(task, interrupted).execute()
+            return _follow(task, interrupted)
         _tell_other_versions(run)
         with RunWriter.reopen(run.path) as writer:
             return _write(task, writer, interrupted, callbacks)
@@ -151,10 +151,17 @@ class _Task:
     started: runtime.Runtime | None
 
 
-def _write(task: _Task, writer: RunWriter, interrupted, callbacks) -> dict[str, Any]:
+def _follow(task: _Task, interrupted: Callable[[], bool]) -> dict[str, Any]:
+    """What a worker other than 0 does."""
+    with runtime.lost_workers_told(task.cluster):
+        return _Run(task, interrupted).execute()
+
+
+def _write(task: _Task, writer: RunWriter, interrupted: Callable[[], bool], callbacks: "Callbacks") -> dict[str, Any]:
     try:
         writer.save_labels(task.labels, task.flipped)
-        return _Run(task, interrupted, writer, callbacks).execute()
+        with runtime.lost_workers_told(task.cluster):
+            return _Run(task, interrupted, writer, callbacks).execute()
     except OSError as error:
         raise RunError(f"cannot write in {writer.path}: {error.strerror or error}") from error
 

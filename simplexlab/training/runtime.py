@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -94,7 +95,9 @@ def start(experiment: Experiment, cluster: Cluster = Cluster()) -> Runtime:  # n
         elif several:  # the strategy takes every GPU that it sees
             tf.config.set_visible_devices([gpus[int(name[4:])] for name in names if "GPU" in name], "GPU")
         if several:
-            strategy = _multi_worker_strategy(cluster)
+            cluster.wait()
+            with quiet_stderr():
+                strategy = tf.distribute.MultiWorkerMirroredStrategy()
     with quiet_stderr():
         tf.config.list_logical_devices()
         set_precision(experiment.precision)
@@ -106,14 +109,19 @@ def start(experiment: Experiment, cluster: Cluster = Cluster()) -> Runtime:  # n
     return Runtime(strategy, jit, tuple(names), cluster)
 
 
-def _multi_worker_strategy(cluster: Cluster):
-    import tensorflow as tf
-
+@contextlib.contextmanager
+def lost_workers_told(cluster: Cluster) -> Iterator[None]:
+    """Within the block, tell that a worker was lost where a collective operation fails."""
     try:
-        with quiet_stderr():
-            return tf.distribute.MultiWorkerMirroredStrategy()
-    except tf.errors.OpError as error:
-        raise RunError(f"the workers {', '.join(cluster.workers)} did not find each other: {error.message}") from error
+        yield
+    except Exception as error:
+        import tensorflow as tf
+
+        if len(cluster.workers) == 1 or not isinstance(error, tf.errors.OpError):
+            raise
+        task = re.search(r"/job:(chief|worker)/(?:replica:0/)?task:(\d+)", error.message.partition("aborted by")[2])
+        lost = f"{task[1]} {task[2]}" if task else "a worker"
+        raise RunError(f"lost {lost}: it died or cannot be reached; start all workers again to resume") from error
 
 
 def thread_counts(threads: int | None) -> tuple[int, int]:

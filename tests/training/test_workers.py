@@ -1,0 +1,192 @@
+"""Several workers: TF_CONFIG, the numbers of one device, a worker that dies, launch."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from simplexlab.errors import RunError, UsageError
+from simplexlab.training.cluster import Cluster
+
+LAUNCH = [sys.executable, "-m", "simplexlab", "launch", "--workers", "2", "--"]
+OPTIONS = {"--width": 2, "--batch-size": 12, "--corrupt": 0.2, "--iterations": 200, "--evaluate-every": 10} | {
+    "--precision": "float64",
+    "--learning-rate": 0.05,
+    "--temperature": 0.5,
+    "--threads": 1,
+}
+
+
+def words(npz: Path, loss: str, folder: Path) -> list[str]:
+    options = {"--dataset": npz, "--loss": loss, "--encoder": "resnet-small" if loss == "sc" else "mlp", **OPTIONS}
+    options |= {"--run-dir": folder.parent, "--name": folder.name}
+    return ["train", "--augment", *(str(word) for pair in options.items() for word in pair)]
+
+
+def lines(folder: Path) -> list[dict]:
+    path = folder / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_bytes().split(b"\n")[:-1]] if path.exists() else []
+
+
+def curves(folder: Path) -> np.ndarray:
+    """Batch loss, loss and excess over the iterations."""
+    return np.array([[line[key] for key in ("batch_loss", "loss", "excess")] for line in lines(folder)[1:]])
+
+
+def workers_of(launcher: int) -> list[int]:
+    """Process ids of a launcher's workers, worker 0 first."""
+    return [int(pid) for pid in Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()]
+
+
+def wait_for_lines(folder: Path, count: int, process: subprocess.Popen) -> None:
+    end = time.monotonic() + 200
+    while len(lines(folder)) < count:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("loss", ["ce", "ce-fix"])
+def test_two_workers_follow_one_device(tiny_npz, tmp_path, simplexlab, loss):
+    process = subprocess.run(
+        [*LAUNCH, *words(tiny_npz, loss, tmp_path / "two"), "--json"], capture_output=True, text=True, timeout=250
+    )
+    assert process.returncode == 0, process.stderr
+    result = json.loads(process.stdout)
+    assert result["run"] == "two"
+    assert len(json.loads((tmp_path / "two" / "config.json").read_text())["host"]["workers"]) == 2
+    assert simplexlab(*words(tiny_npz, loss, tmp_path / "one"))[0] == 0
+    np.testing.assert_allclose(curves(tmp_path / "two"), curves(tmp_path / "one"), rtol=1e-6)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "tiny.npz", "two"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
+def test_a_worker_that_dies_ends_the_run_which_can_be_resumed(tiny_npz, tmp_path, simplexlab):
+    folder = tmp_path / "two"
+    process = subprocess.Popen([*LAUNCH, *words(tiny_npz, "sc", folder)], stderr=subprocess.PIPE, text=True)
+    wait_for_lines(folder, 4, process)
+    os.kill(workers_of(process.pid)[1], signal.SIGKILL)
+    began = time.monotonic()
+    _, error = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert "lost worker 1" in error
+    assert time.monotonic() - began < 60
+    status = json.loads((folder / "status.json").read_text())
+    assert status["state"] == "failed"
+    assert "lost worker 1" in status["message"]
+
+    process = subprocess.Popen([*LAUNCH, "resume", str(folder)], stderr=subprocess.PIPE, text=True)
+    wait_for_lines(folder, 8, process)
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=100)
+    assert process.returncode == 130, error
+    assert json.loads((folder / "status.json").read_text())["state"] == "stopped"
+
+    again = subprocess.run([*LAUNCH, *words(tiny_npz, "sc", folder), "--resume"], capture_output=True, timeout=200)
+    assert again.returncode == 0, again.stderr
+    assert [line["iteration"] for line in lines(folder)] == list(range(0, 201, 10))
+    assert simplexlab(*words(tiny_npz, "sc", tmp_path / "one"))[0] == 0
+    np.testing.assert_allclose(curves(folder), curves(tmp_path / "one"), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "workers", "index"),
+    [
+        ("", ("",), 0),
+        ('{"cluster": {}, "task": {"type": "worker", "index": 0}}', ("",), 0),
+        ('{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 1}}', ("a:1", "b:2"), 1),
+        (
+            '{"cluster": {"chief": ["a:1"], "worker": ["b:2", "c:3"]}, "task": {"type": "worker", "index": "1"}}',
+            ("a:1", "b:2", "c:3"),
+            2,
+        ),
+    ],
+)
+def test_the_cluster_of_tf_config(monkeypatch, text, workers, index):
+    monkeypatch.setenv("TF_CONFIG", text)
+    cluster = Cluster.from_environment()
+    assert (cluster.workers, cluster.index, cluster.is_chief) == (workers, index, index == 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("worker 0", "is not understood; a cluster of two looks like"),
+        ("[1]", "is not understood"),
+        ('{"cluster": {"worker": ["a:1", "b:2"]}}', "is not understood"),
+        ('{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 2}}', "has no worker 2"),
+        ('{"cluster": {"worker": ["a:1", "b"]}, "task": {"type": "worker", "index": 0}}', "b is not host:port"),
+        ('{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}', "has the job ps"),
+    ],
+)
+def test_a_wrong_tf_config_is_told_before_anything_starts(simplexlab, monkeypatch, tmp_path, text, told):
+    monkeypatch.setenv("TF_CONFIG", text)
+    code, _, error = simplexlab("train", "--run-dir", tmp_path / "runs")
+    assert code == 2
+    assert told in error
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_worker_that_does_not_start_is_named():
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        here, missing = (f"127.0.0.1:{server.getsockname()[1]}" for server in (first, second))
+    with pytest.raises(RunError, match=f"worker 1 at {missing} did not start within 0.3 s"):
+        Cluster((here, missing), 0).wait(0.3)
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(UsageError, match=r"cannot listen at .*in use"),
+    ):
+        Cluster((f"127.0.0.1:{taken.getsockname()[1]}", missing), 0).wait(0.3)
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ((), "launch needs a command"),
+        (("--", "sweep"), "launch cannot run sweep; it takes train or resume"),
+        (("--workers", "1", "--", "train"), "--workers 1 must be between 2 and 64"),
+    ],
+)
+def test_wrong_use_of_launch(simplexlab, words, told):
+    code, _, error = simplexlab("launch", *words)
+    assert code == 2
+    assert told in error
+
+
+def test_wrong_options_are_told_once(tmp_path):
+    words = [*LAUNCH, "train", "--corrupt", "2", "--run-dir", str(tmp_path / "runs")]
+    process = subprocess.run(words, capture_output=True, text=True, timeout=100)
+    assert process.returncode == 2
+    assert process.stderr.strip() == "simplexlab: --corrupt 2.0 must be between 0 and 1"
+
+
+@pytest.mark.parametrize(("count", "visible"), [(2, ["0", "1"]), (1, ["-1", "-1"])])
+def test_each_worker_gets_a_gpu_of_its_own_where_there_are_enough(monkeypatch, count, visible):
+    from simplexlab.cli import launch
+
+    started = []
+    monkeypatch.setattr(launch, "_gpus", lambda: [str(index) for index in range(count)])
+    monkeypatch.setattr(launch, "_start", lambda command, environment, log: started.append(environment) or Ended())
+    assert launch.launch("train", workers=2) == 0
+    assert [environment["CUDA_VISIBLE_DEVICES"] for environment in started] == visible
+    tasks = [json.loads(environment["TF_CONFIG"]) for environment in started]
+    assert [task["task"]["index"] for task in tasks] == [0, 1]
+    assert tasks[0]["cluster"] == tasks[1]["cluster"]
+    assert all(address.startswith("127.0.0.1:") for address in tasks[0]["cluster"]["worker"])
+
+
+class Ended:
+    """A process that has ended well."""
+
+    returncode = 0
+
+    def poll(self):
+        return 0
