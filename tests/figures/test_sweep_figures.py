@@ -1,0 +1,187 @@
+"""Figures 2, 7 and 8 and the report, from a sweep whose growth and geometry are known."""
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+
+from simplexlab.errors import UsageError
+from simplexlab.figures import distributions, time_to_fit
+from simplexlab.figures.style import styled
+from simplexlab.report import report
+from simplexlab.runs import RunWriter
+from simplexlab.sweep import Grid, SweepFolder, collect, runs_of
+
+LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+BUDGET = 800
+EXPONENTS = {"ce": 1.0, "ce-fix": 1.0, "sc": 3.0}
+SPREAD = {"mean": 0.5, "q05": 0.4, "q25": 0.45, "q50": 0.5, "q75": 0.55, "q95": 0.6}
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """T = 200 + 500·p for CE and CE-fix, 200 + 1000·p³ for SC, of which no more than 800 iterations are seen."""
+    path = tmp_path_factory.mktemp("sweeps") / "known"
+    grid = Grid(corruptions=LEVELS, seeds=(0, 1, 2), options={"iterations": (BUDGET,), "evaluate_every": (10,)})
+    sweep = SweepFolder.write(path, grid.experiments(), "simplexlab sweep --seeds 3")
+    for name, experiment in sweep.experiments.items():
+        rise = 1000 if experiment.loss == "sc" else 500
+        time = 200 + rise * experiment.corrupt ** EXPONENTS[experiment.loss] + 10 * experiment.seed
+        upper = int(np.ceil(time / 10) * 10)
+        fitted = upper <= BUDGET
+        config = {"kind": "train", "experiment": experiment.to_dict()}
+        with RunWriter.create(path, name, config, total=BUDGET) as writer:
+            writer.save_result(
+                {
+                    "loss": experiment.loss,
+                    "dataset": "digits",
+                    "corrupt": experiment.corrupt,
+                    "seed": experiment.seed,
+                    "time_to_fit": upper if fitted else None,
+                    "fit_lower": upper - 10 if fitted else BUDGET,
+                    "evaluated_at": min(upper, BUDGET),
+                    "final_loss": 2.0 + experiment.seed,
+                    "bound": 1.5,
+                    "excess": 0.5 + experiment.seed,
+                    "frame_bound": 1.75,
+                    "gap_architecture": 0.25,
+                    "gap_optimisation": 0.25 + experiment.seed,
+                    "bound_is_exact": experiment.corrupt == 0,
+                    "test_error": 0.1 * (1 + experiment.seed),
+                    "num_classes": 10,
+                    "nonnegative": True,
+                    "norms": {},
+                    "class_mean_similarity": SPREAD,
+                    "weight_similarity": None if experiment.loss == "sc" else SPREAD,
+                    "within_class_similarity": SPREAD,
+                    "seconds": 60.0,
+                }
+            )
+            writer.set_status("finished", min(upper, BUDGET))
+    return sweep
+
+
+def words(figure) -> str:
+    return " ".join(text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text")))
+
+
+def draw(module, numbers):
+    with styled("print"):
+        return module.draw(numbers)
+
+
+def test_figure_8_finds_the_exponents_and_shows_every_run(sweep):
+    numbers = time_to_fit.time_to_fit(collect([sweep.path]), 8)
+    (panel,) = numbers["panels"]
+    assert [curve["label"] for curve in panel["curves"]] == ["CE", "CE-fix", "SC"]
+    for curve in panel["curves"]:
+        growth = curve["growth"]
+        assert growth["exponent"] == pytest.approx(EXPONENTS[curve["loss"]], rel=0.1)
+        assert len(curve["runs"]) == growth["runs"] == 18
+    ce, _, sc = panel["curves"]
+    assert (ce["growth"]["censored"], sc["growth"]["censored"]) == (0, 3)
+    assert ce["growth"]["upper"] < sc["growth"]["lower"]
+    ratios = {run["corrupt"]: run["ratio_to_linear_trend"] for run in ce["runs"]}
+    np.testing.assert_allclose([ratios[p] for p in LEVELS], 1, atol=0.08)
+    assert max(run["ratio_to_linear_trend"] for run in sc["runs"]) > 1.5
+    figure, caption = draw(time_to_fit, numbers)
+    assert f"SC: exponent {time_to_fit.exponent_text(sc['growth'])}" in words(figure)
+    assert "did not fit until here" in words(figure)
+    assert "54 runs, 3 of which never fitted" in caption
+    points = [line for line in figure.axes[0].lines if line.get_marker() not in ("None", "")]
+    assert len(points) == 54
+
+
+def test_figure_2_shows_ce_and_sc_only(sweep):
+    numbers = time_to_fit.time_to_fit(collect([sweep.path]), 2)
+    assert [curve["loss"] for curve in numbers["panels"][0]["curves"]] == ["ce", "sc"]
+
+
+def test_a_curve_keeps_other_options_apart(sweep):
+    runs = runs_of(sweep)
+    for run in runs:
+        run.config["experiment"]["temperature"] = 0.1 if run.result["seed"] else 0.5
+    curves = time_to_fit.time_to_fit(runs, 2)["panels"][0]["curves"]
+    assert [curve["label"] for curve in curves] == [
+        "CE, temperature 0.1",
+        "CE, temperature 0.5",
+        "SC, temperature 0.1",
+        "SC, temperature 0.5",
+    ]
+    assert [len(curve["runs"]) for curve in curves] == [12, 6, 12, 6]
+
+
+def test_too_few_corruptions_leave_the_exponent_unknown(sweep):
+    runs = [run for run in runs_of(sweep) if run.result["corrupt"] < 0.4]
+    numbers = time_to_fit.time_to_fit(runs, 2)
+    assert numbers["panels"][0]["curves"][0]["growth"] is None
+    figure, _ = draw(time_to_fit, numbers)
+    assert "CE: exponent unknown" in words(figure)
+
+
+def test_exponents_are_told_with_their_interval():
+    assert time_to_fit.exponent_text({"exponent": 1.016, "lower": 0.9, "upper": 1.1}) == "1.02 (0.90–1.10)"
+    assert time_to_fit.exponent_text({"exponent": 2.0, "lower": 1.0, "upper": np.inf}) == "2.00 (1.00–∞)"
+
+
+def test_figure_7_shows_the_runs_of_one_corruption(sweep):
+    runs = collect([sweep.path])
+    numbers = distributions.distributions(runs)
+    (panel,) = numbers["panels"]
+    assert numbers["corrupt"] == 0
+    assert [run["loss"] for run in panel["runs"]] == ["ce"] * 3 + ["ce-fix"] * 3 + ["sc"] * 3
+    assert panel["simplex"]["class_mean_similarity"] == pytest.approx(0.4646, abs=1e-4)
+    assert panel["orthogonal_frame"]["class_mean_similarity"] == pytest.approx(0.5)
+    figure, caption = draw(distributions, numbers)
+    means = figure.axes[0]
+    levels = [line.get_ydata()[0] for line in means.lines if len(set(line.get_ydata())) == 1]
+    assert any(level == pytest.approx(0.4646, abs=1e-4) for level in levels)
+    assert "ReLU floor" in words(figure)
+    assert [len(axes.patches) for axes in figure.axes[:3]] == [9, 6, 9]
+    assert "0% of the labels" in caption
+    assert distributions.distributions(runs, 0.6)["panels"][0]["runs"][-1]["run"] == "sc-0.6-s2"
+    with pytest.raises(UsageError, match=r"there are 0, 0\.2, 0\.4"):
+        distributions.distributions(runs, 0.5)
+
+
+def test_without_finished_runs_the_figures_say_so(tmp_path):
+    sweep = SweepFolder.write(tmp_path, Grid(seeds=(0,)).experiments(), "")
+    with pytest.raises(UsageError, match="figure 8 takes finished runs"):
+        time_to_fit.time_to_fit(runs_of(sweep))
+    with pytest.raises(UsageError, match="figure 7 takes finished runs"):
+        distributions.distributions(runs_of(sweep))
+    assert "No run has finished yet" in report(sweep)
+    with pytest.raises(UsageError, match="there is no run"):
+        collect([tmp_path / "nothing"])
+
+
+def test_the_commands_write_picture_and_numbers(sweep, tmp_path, simplexlab):
+    for number in (2, 7, 8):
+        code, out, err = simplexlab("figure", number, sweep.path, "--output", f"{tmp_path}/", "--json")
+        assert code == 0, err
+        assert json.loads(out)["figure"] == number
+        assert {path.suffix for path in tmp_path.glob(f"figure-{number}.*")} == {".png", ".svg", ".json"}
+    code, out, _ = simplexlab("figure", 8, "--run-dir", sweep.path, "--output", f"{tmp_path}/named")
+    assert code == 0
+    assert "growth exponent" in out
+
+
+def test_the_report_holds_everything_and_asks_for_nothing(sweep, tmp_path, simplexlab):
+    code, out, _ = simplexlab("report", sweep.path, "--output", tmp_path / "page.html", "--json")
+    assert code == 0
+    assert json.loads(out)["report"] == str(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    outside = [link for link in re.findall(r'(?:src|href)="([^"]*)"', page) if not link.startswith("data:")]
+    assert outside == []
+    assert not re.search(r"<script|@import|url\(", page)
+    images = re.findall(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)", page)
+    assert [b"<svg" in base64.b64decode(image) for image in images] == [True, True]
+    assert "54 runs: 54 finished; 54.0 minutes of training" in page
+    assert "simplexlab sweep --seeds 3 --run-dir known" in page
+    assert "2.00 ± 1" not in page  # three seeds: 2, 3 and 4
+    assert "<td class=number>3 ± 1</td><td class=number>1.5 ± 0</td><td class=number>1.5 ± 1</td>" in page
+    assert page.count("<tr>") == 1 + 3 + 1 + 18 + 1 + 54
+    assert simplexlab("report", tmp_path)[0] == 2
+    assert simplexlab("report", sweep.path, "--output", tmp_path / "no/page.html")[0] == 2
