@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from simplexlab.cli.common import Json, WholeNumber, print_json
-from simplexlab.errors import UsageError
+from simplexlab.errors import RunError, UsageError
 
 
 def sweep(
@@ -93,6 +93,8 @@ def sweep(
     try:
         with progress:
             ended = execute(folder, experiments, placement, progress.report, progress.poll)
+    except OSError as error:
+        raise RunError(f"cannot write in {folder.path}: {error.strerror or error}") from error
     finally:
         folder.write_tables(rows(runs_of(folder)))
     states = [event.state for event in ended]

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import logging
 import os
 import queue
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,10 @@ from simplexlab.errors import RunError, UsageError
 from simplexlab.runs import Run, read_run
 from simplexlab.sweep.folder import SweepFolder
 
+logger = logging.getLogger(__name__)
+
 # A diverged run is done: to repeat it would repeat its numbers.
 DONE = ("finished", "diverged")
-STOP_SECONDS = 30
 WORKER = ("-m", "simplexlab.sweep.worker")
 
 
@@ -167,29 +170,34 @@ class _Pool:
                 self.waiting.put((experiment, _stamp(run)))
         jobs = min(placement.jobs, todo)
         self.workers: list[_Worker | None] = [None] * jobs
-        self.threads = [threading.Thread(target=self._serve, args=(job,)) for job in range(jobs)]
-        for thread in self.threads:
-            thread.start()
+        executor = ThreadPoolExecutor(max(1, jobs))
+        self.servers = [executor.submit(self._serve, job) for job in range(jobs)]
+        executor.shutdown(wait=False)
 
     def wait(self, seconds: float) -> bool:
-        """Wait that long for the end; tells whether it has come."""
-        for thread in self.threads:
-            thread.join(seconds / len(self.threads))
-        return not any(thread.is_alive() for thread in self.threads)
+        """Wait that long for the end; tells whether it has come.
+
+        Raises:
+            OSError: the sweep folder cannot be written.
+        """
+        _, going_on = wait(self.servers, seconds)
+        if going_on:
+            return False
+        for server in self.servers:
+            server.result()
+        return True
 
     def stop(self) -> None:
-        """Ask the runs to stop and wait until they have recorded it; a second interrupt kills them."""
+        """Ask the runs to stop and wait until they have; a second interrupt hurries them, a third kills them."""
         self.stopping = True
-        try:
-            for worker in list(self.workers):
-                if worker is not None:
-                    worker.ask_to_stop()
-            for thread in self.threads:
-                thread.join(STOP_SECONDS)
-        finally:
-            for worker in list(self.workers):
-                if worker is not None:
-                    worker.process.kill()
+        logger.warning("stopping; each run records where it is. Ctrl-C again leaves at once")
+        for end in (_Worker.ask_to_stop, _Worker.hurry, _Worker.kill):
+            with contextlib.suppress(KeyboardInterrupt):
+                for worker in list(self.workers):
+                    if worker is not None:
+                        end(worker)
+                wait(self.servers)
+                return
 
     def _serve(self, job: int) -> None:
         try:
@@ -276,6 +284,14 @@ class _Worker:
         """End its stdin: the run that goes on stops, and the process ends."""
         with contextlib.suppress(OSError):
             self.process.stdin.close()
+
+    def hurry(self) -> None:
+        """Ask again: the run stops without a last evaluation."""
+        self.process.terminate()
+
+    def kill(self) -> None:
+        """End the process now; its run can be resumed from its last checkpoint."""
+        self.process.kill()
 
     def close(self) -> None:
         """End the process, which trains nothing now."""
