@@ -3,6 +3,8 @@
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from math import inf
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -109,7 +111,7 @@ def sweep(
     if json:
         print_json({**record, "rows": rows(runs_of(folder))})
     else:
-        _print_summary(record)
+        _print_summary(record, runs_of(folder))
     return 1 if record["failures"] or record["diverged"] else 0
 
 
@@ -119,7 +121,7 @@ def _grid(
     """The grid that the options ask for, beginning from the preset's."""
     from simplexlab.sweep.plan import PRESETS, Grid, parse_corruptions, parse_losses, parse_seeds, parse_settings
 
-    grid = PRESETS[preset].grid if preset else Grid()
+    grid = PRESETS[preset] if preset else Grid()
     return Grid(
         losses=parse_losses(losses) if losses is not None else grid.losses,
         corruptions=parse_corruptions(corruptions) if corruptions is not None else grid.corruptions,
@@ -214,12 +216,45 @@ class _Progress:
         return f"about {seconds:.0f} s left" if seconds < 100 else f"about {seconds / 60:.0f} min left"
 
 
-def _print_summary(record: dict[str, Any]) -> None:
+def _print_summary(record: dict[str, Any], runs: list[Any]) -> None:
     from simplexlab.cli.tables import console
 
     out = console()
     counts = ", ".join(
         f"{record[state]} {state}" for state in ("finished", "diverged", "stopped", "failed", "busy") if record[state]
     )
-    out.print(f"{record['runs']} runs: {counts}; {record['seconds']:.0f} s")
-    out.print(f"Table: {record['table']}", soft_wrap=True)
+    out.print(f"{record['runs']} runs: {counts}; {record['seconds']:.0f} s\n")
+    for table in _fit_tables(runs):
+        out.print(table)
+        out.print()
+    out.print(f"Table: {record['table']}; simplexlab report {record['sweep']} makes a page of it", soft_wrap=True)
+
+
+def _fit_tables(runs: list[Any]) -> Iterator[Any]:
+    """Time to fit by curve and corruption, the median over the seeds, and the growth exponent; one table a dataset."""
+    from statistics import median
+
+    from rich.table import Table
+
+    from simplexlab.figures.time_to_fit import exponent_text, time_to_fit
+
+    try:
+        panels = time_to_fit(runs)["panels"]
+    except UsageError:  # none has finished
+        return
+    for panel in panels:
+        levels = sorted({run["corrupt"] for curve in panel["curves"] for run in curve["runs"]})
+        table = Table(box=None, pad_edge=False, title_justify="left")
+        table.title = f"Time to fit {panel['dataset']}, median iterations by corruption"
+        table.add_column("")
+        for level in levels:
+            table.add_column(f"{level:g}", justify="right")
+        table.add_column("growth exponent", justify="right")
+        for curve in panel["curves"]:
+            cells = []
+            for level in levels:
+                times = [run["time_to_fit"] or inf for run in curve["runs"] if run["corrupt"] == level]
+                middle = median(times) if times else None
+                cells.append("" if middle is None else "never" if middle == inf else f"{middle:g}")
+            table.add_row(curve["label"], *cells, exponent_text(curve["growth"]))
+        yield table

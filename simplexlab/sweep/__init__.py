@@ -5,7 +5,7 @@
 """
 
 from simplexlab.sweep.folder import SweepFolder
-from simplexlab.sweep.plan import PRESETS, Grid, Preset
+from simplexlab.sweep.plan import PRESETS, Grid
 from simplexlab.sweep.pool import Event, Placement, execute, place
 from simplexlab.sweep.table import collect, rows, runs_of, varied_options
 
@@ -14,7 +14,6 @@ __all__ = [
     "Event",
     "Grid",
     "Placement",
-    "Preset",
     "SweepFolder",
     "collect",
     "execute",

@@ -98,7 +98,7 @@ def test_every_experiment_is_checked():
 def test_the_command_of_a_grid_gives_the_grid(name):
     import shlex
 
-    grid = PRESETS[name].grid
+    grid = PRESETS[name]
     words = shlex.split(grid.options_line())
     values = {flag: [words[i + 1] for i, word in enumerate(words) if word == flag] for flag in set(words[::2])}
     again = Grid(
