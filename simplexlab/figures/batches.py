@@ -1,6 +1,7 @@
 """Figure 5: the configurations that minimise the loss of single batches, by the batch's label counts."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,9 +19,9 @@ from simplexlab.figures.style import (
     draw_disc,
     new_figure,
     thin,
-    unit,
 )
 from simplexlab.geometry import regular_simplex
+from simplexlab.geometry.similarity import unit_vectors
 from simplexlab.theory import composition_value
 from simplexlab.toy import minimise_batch
 
@@ -110,7 +111,7 @@ def _class_means(points: np.ndarray, labels: np.ndarray, num_classes: int) -> np
 
 def _first_class_up(means: np.ndarray) -> np.ndarray:
     """The rotation or reflection that turns the first class upward and the next one beside it to the left."""
-    across, upward = unit(means[np.argmax(means.any(axis=1))])
+    across, upward = unit_vectors(means[np.argmax(means.any(axis=1))])
     turn = np.array([[upward, across], [-across, upward]])
     aside = (means @ turn)[:, 0]
     off_axis = np.flatnonzero(np.abs(aside) > COINCIDENT)
@@ -142,13 +143,15 @@ def _draw_batch(axes: Axes, batch: dict[str, Any]) -> None:
     axes.set_xlabel(f"loss {batch['loss']:.4f}\n{simplex}")
 
 
-def _clusters(points: np.ndarray, labels: np.ndarray) -> list[tuple[np.ndarray, dict[int, int]]]:
+def _clusters(points: np.ndarray, labels: np.ndarray) -> list[tuple[np.ndarray, Counter[int]]]:
     """Where points coincide, and how many of each class lie there."""
     left = list(range(len(points)))
     clusters = []
     while left:
         near = [row for row in left if np.linalg.norm(points[row] - points[left[0]]) < COINCIDENT]
         classes, numbers = np.unique(labels[near], return_counts=True)
-        clusters.append((unit(points[near].mean(axis=0)), dict(zip(classes.tolist(), numbers.tolist(), strict=True))))
+        clusters.append(
+            (unit_vectors(points[near].mean(axis=0)), dict(zip(classes.tolist(), numbers.tolist(), strict=True)))
+        )
         left = [row for row in left if row not in near]
     return clusters

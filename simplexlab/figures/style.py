@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import matplotlib
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
@@ -104,11 +103,6 @@ def scientific(value: float) -> str:
     return f"{value:.2g}" if -3 < int(exponent) < 3 else f"{digits}·10{str(int(exponent)).translate(SUPERSCRIPTS)}"
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors (…, h) divided by their norms."""
-    return vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)
-
-
 def save_figure(figure: Figure, stem: Path, numbers: dict[str, Any], caption: str) -> list[Path]:
     """Save a figure as PNG and SVG, with its caption below it, and its numbers as JSON.
 
@@ -118,7 +112,7 @@ def save_figure(figure: Figure, stem: Path, numbers: dict[str, Any], caption: st
         figure: drawn under `styled`, which must still be in force.
         stem: path without a suffix; its folder is made if it is missing.
         numbers: what was plotted; `caption` is added. Numbers that are not finite become null.
-        caption: one paragraph, with mathtext where it helps.
+        caption: one paragraph.
 
     Returns:
         The paths of the three files.

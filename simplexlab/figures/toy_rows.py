@@ -20,6 +20,7 @@ from simplexlab.figures.style import (
     thin,
 )
 from simplexlab.geometry import align_procrustes, regular_simplex
+from simplexlab.geometry.similarity import unit_vectors
 from simplexlab.runs import list_geometry, read_geometry, read_metrics, read_run
 from simplexlab.toy import Toy, run_toy
 
@@ -144,8 +145,7 @@ def _simplex(classes: int, class_means: np.ndarray) -> list[list[float]] | None:
     """The regular simplex on the unit circle, turned towards the class means; None where there is none."""
     if classes > 3:
         return None
-    turned = align_procrustes(regular_simplex(classes, 2), class_means)
-    return (turned / np.linalg.norm(turned, axis=1, keepdims=True)).tolist()
+    return unit_vectors(align_procrustes(regular_simplex(classes, 2), class_means)).tolist()
 
 
 def _draw_frame(axes: Axes, frame: dict[str, Any], limit: float) -> None:
