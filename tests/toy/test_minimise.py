@@ -63,6 +63,12 @@ def test_the_minimisers_are_where_gradient_free_search_finds_none_better():
         assert batch_loss_and_gradient(moved, labels)[0].min() >= loss - 1e-9
 
 
+def test_of_several_starts_the_best_end_counts():
+    _, _, first_start = minimise_batch((3, 3, 2, 1), starts=1, steps=800)
+    _, _, best = minimise_batch((3, 3, 2, 1), starts=6, steps=800)  # its first start is the same
+    assert best < first_start - 1e-3
+
+
 def test_a_batch_of_two_points_is_refused():
     with pytest.raises(ValueError, match="batch size must be at least 3"):
         minimise_batch((1, 1))
