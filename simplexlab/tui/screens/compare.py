@@ -128,6 +128,10 @@ class CompareScreen(FollowingScreen):
             self._draw()
 
     def _draw(self) -> None:
+        with self.app.batch_update():
+            self._draw_all()
+
+    def _draw_all(self) -> None:
         shown = [(name, self.followers[name].records) for name in self.names]
         shown = [(name, [] if name in self.hidden else records) for name, records in shown]
         for key, (title, label, field, log) in LINKED.items():

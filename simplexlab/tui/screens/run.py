@@ -15,13 +15,14 @@ from simplexlab.tui.feed import Arrays, RunFeed
 from simplexlab.tui.screens.base import FollowingScreen
 from simplexlab.tui.views import explain
 from simplexlab.tui.views import run as views
+from simplexlab.tui.views.charts import Spec
 from simplexlab.tui.views.configuration import configuration_chart
 from simplexlab.tui.views.records import repeat_command, time_to_fit
 from simplexlab.tui.views.table import facts, headline
 from simplexlab.tui.widgets.chart import Chart
 from simplexlab.tui.widgets.heat_map import HeatMap
 from simplexlab.tui.widgets.histogram import Histograms
-from simplexlab.tui.widgets.panel import Panel, Panels
+from simplexlab.tui.widgets.panel import Facts, Panel, Panels
 from simplexlab.tui.widgets.slider import TimeSlider
 
 MOST_RECORDS = 2000
@@ -34,7 +35,6 @@ class RunScreen(FollowingScreen):
     CSS = """
     RunScreen > #headline { height: 1; padding: 0 1; background: $panel; }
     RunScreen Panel#configuration { row-span: 2; }
-    RunScreen #facts { padding: 0 1; height: 1fr; overflow-y: auto; }
     """
 
     BINDINGS: ClassVar = [
@@ -74,7 +74,7 @@ class RunScreen(FollowingScreen):
             Panel("Angular similarity γ", Histograms(), id="similarities", tab="γ"),
             Panel("Gram matrix", HeatMap(), id="gram", tab="Gram"),
             Panel("Neural collapse", Chart(), id="collapse", tab="NC"),
-            Panel("Run", Static(id="facts", markup=False), id="about", tab="Run"),
+            Panel("Run", Facts(id="facts"), id="about", tab="Run"),
         )
         yield TimeSlider()
         yield Footer()
@@ -99,7 +99,7 @@ class RunScreen(FollowingScreen):
     def _take(self) -> None:
         if not self.is_mounted:
             return
-        self.query_one("#headline", Static).update(headline(self.feed.run))
+        self.query_one("#headline", Static).update(headline(self.feed.run), layout=False)
         if (stamp := self.feed.stamp) != self._drawn:
             self._drawn = stamp
             self.slider.follow(self.feed.frames)
@@ -145,20 +145,25 @@ class RunScreen(FollowingScreen):
         run, records, record, at = self.feed.run, list(self.feed.records), self.record, self.at
         fitted = time_to_fit(run, records)
         lead = self._lead
-        show = lambda name, spec, meaning: self.query_one(f"#{name}", Panel).show(spec, meaning)  # noqa: E731
-        show("loss", views.loss_chart(records, at), explain.loss(self.feed.record_at(at)))
-        show("excess", views.excess_chart(records, at), lead + explain.excess(record))
-        show("errors", views.error_chart(records, fitted, at), lead + explain.errors(record, fitted))
-        show("similarities", views.similarity_histograms(self.geometry, record), lead + explain.similarities(record))
-        show("gram", views.gram_matrices(self.geometry), lead + explain.gram(record))
-        show("collapse", views.collapse_chart(records, at), lead + explain.collapse(record))
-        self._draw_configuration()
-        log = read_log(self.feed.path, 3) if run.status.state in ("failed", "diverged") else []
-        self.query_one("#facts", Static).update(facts(run, record, log))
+        with self.app.batch_update():
+            self._show("loss", views.loss_chart(records, at), explain.loss(self.feed.record_at(at)))
+            self._show("excess", views.excess_chart(records, at), lead + explain.excess(record))
+            self._show("errors", views.error_chart(records, fitted, at), lead + explain.errors(record, fitted))
+            self._show(
+                "similarities", views.similarity_histograms(self.geometry, record), lead + explain.similarities(record)
+            )
+            self._show("gram", views.gram_matrices(self.geometry), lead + explain.gram(record))
+            self._show("collapse", views.collapse_chart(records, at), lead + explain.collapse(record))
+            self._draw_configuration()
+            log = read_log(self.feed.path, 3) if run.status.state in ("failed", "diverged") else []
+            self.query_one(Facts).say(facts(run, record, log))
+
+    def _show(self, name: str, spec: Spec, meaning: str) -> None:
+        self.query_one(f"#{name}", Panel).show(spec, meaning)
 
     def _draw_configuration(self) -> None:
         spec = configuration_chart(self.geometry, self.yaw, self.pitch)
-        self.query_one("#configuration", Panel).show(spec, self._lead + explain.configuration(self.record))
+        self._show("configuration", spec, self._lead + explain.configuration(self.record))
 
     def action_turn(self, right: int, up: int) -> None:
         """Turn the configuration."""

@@ -32,7 +32,7 @@ from simplexlab.tui.views.table import (
     sort_key,
 )
 from simplexlab.tui.widgets.chart import Chart
-from simplexlab.tui.widgets.panel import Panel
+from simplexlab.tui.widgets.panel import Facts, Panel
 
 FIRST_COMMAND = "simplexlab train --loss ce --corrupt 0.2"
 PREVIEW_RECORDS = 300
@@ -50,7 +50,7 @@ class RunsScreen(FollowingScreen):
     RunsScreen DataTable { height: 1fr; width: 1fr; }
     RunsScreen #preview { width: 42; display: none; }
     RunsScreen.-wide #preview { display: block; }
-    RunsScreen #preview-facts { height: auto; max-height: 60%; padding: 0 1; }
+    RunsScreen #preview-facts { height: 1fr; }
     RunsScreen #empty { height: 1fr; padding: 1 2; display: none; }
     RunsScreen.-empty #empty { display: block; }
     RunsScreen.-empty DataTable { display: none; }
@@ -95,7 +95,7 @@ class RunsScreen(FollowingScreen):
             yield DataTable(cursor_type="row", zebra_stripes=True, cell_padding=1)
             yield Static(id="empty", markup=False)
             with Panel("Preview", Chart(), id="preview"):
-                yield Static(id="preview-facts", markup=False)
+                yield Facts(id="preview-facts")
         yield Footer()
 
     @property
@@ -155,7 +155,7 @@ class RunsScreen(FollowingScreen):
         if self.marked:
             words += f"; {len(self.marked)} marked"
         arrow = "↓" if self.descending else "↑"
-        self.query_one("#where", Static).update(f"{words}   sorted by {self.sorted_by} {arrow}")
+        self.query_one("#where", Static).update(f"{words}   sorted by {self.sorted_by} {arrow}", layout=False)
         self.query_one("#empty", Static).update(
             f"No run matches “{self.words}”; escape shows all."
             if self.words
@@ -222,7 +222,7 @@ class RunsScreen(FollowingScreen):
         fitted = time_to_fit(run, records)
         panel.show(views.loss_chart(records), explain.run(record, run.status.state, run.status.message, fitted))
         panel.border_title = run.name
-        self.query_one("#preview-facts", Static).update(facts(run, record, []))
+        self.query_one(Facts).say(facts(run, record, []))
 
     @on(DataTable.RowSelected)
     def action_open(self) -> None:

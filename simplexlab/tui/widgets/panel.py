@@ -1,8 +1,9 @@
 """Panels: a picture with its legend and one line that says what it means; tabs where there is no room for all."""
 
+from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Container, Grid, Vertical
+from textual.containers import Container, Grid, Vertical, VerticalScroll
 from textual.events import DescendantFocus, Resize
 from textual.reactive import reactive
 from textual.widget import Widget
@@ -27,7 +28,8 @@ class Panel(Vertical):
     Panel { border: round $foreground 30%; border-title-color: $text-accent; padding: 0; height: 1fr; width: 1fr; }
     Panel:focus-within { border: round $accent; }
     Panel > .legend { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
-    Panel > .meaning { height: auto; max-height: 3; padding: 0 1; color: $text-muted; }
+    Panel > .meaning { height: 3; padding: 0 1; color: $text-muted; display: none; }
+    Panel > .meaning.-said { display: block; }
     """
 
     def __init__(self, title: str, body: Widget, *, id: str, tab: str | None = None, classes: str | None = None):
@@ -53,14 +55,37 @@ class Panel(Vertical):
         self.border_title = spec.title
         self.body.show(spec)
         if isinstance(self.body, Chart):
-            self.query_one(".legend", Static).update(self.body.legend())
+            self.query_one(".legend", Static).update(self.body.legend(), layout=False)
         self.explain(meaning)
 
     def explain(self, meaning: str) -> None:
         """Say what the panel means now."""
         line = self.query_one(".meaning", Static)
-        line.display = bool(meaning)
-        line.update(meaning)
+        line.set_class(bool(meaning), "-said")
+        line.update(meaning, layout=False)  # its height is fixed, and a new layout draws the whole screen again
+
+
+class Facts(VerticalScroll):
+    """Lines of text that can be scrolled; a new layout is made only when their number changes."""
+
+    DEFAULT_CSS = """
+    Facts { height: 1fr; padding: 0 1; }
+    Facts > Static { height: auto; }
+    """
+
+    def compose(self) -> ComposeResult:
+        """The text."""
+        yield Static(markup=False)
+
+    def on_mount(self) -> None:
+        """Nothing is said yet."""
+        self._lines = -1
+
+    def say(self, text: Text) -> None:
+        """Show other lines."""
+        lines = text.plain.count("\n")
+        self.query_one(Static).update(text, layout=lines != self._lines)
+        self._lines = lines
 
 
 class Panels(Container):
@@ -71,6 +96,7 @@ class Panels(Container):
     Panels > Tabs { height: 2; }
     Panels > Grid { grid-size: 3; grid-gutter: 0; height: 1fr; }
     Panels.-single > Grid { grid-size: 1; }
+    Panels.-single .meaning { height: 2; }
     Panels.-single Panel { display: none; }
     Panels.-single Panel.-active { display: block; row-span: 1; column-span: 1; }
     """
