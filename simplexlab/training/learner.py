@@ -36,6 +36,11 @@ class Learner:
         """dtype of the loss: float32, or float64 in double precision."""
         return self.loss.dtype
 
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate of the next step."""
+        return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
+
     def weights(self) -> np.ndarray | None:
         """Rows of the head, shape (K, h); None for SC."""
         return None if self.head is None else np.asarray(self.head.kernel).T

@@ -419,7 +419,7 @@ class _Run:
         self.record = {
             "iteration": iteration,
             "seconds": time.monotonic() - self.began,
-            "learning_rate": float(self.learner.optimizer.learning_rate),
+            "learning_rate": self.learner.learning_rate,
             "batch_loss": math.fsum(self.batch_losses) / len(self.batch_losses) if self.batch_losses else None,
             "time_to_fit": self.time_to_fit.iteration,
             "fit_lower": self.time_to_fit.lower,
