@@ -23,6 +23,7 @@ from textual.worker import get_current_worker
 from simplexlab.errors import RunError, UsageError
 from simplexlab.runs import Run, RunsFollower
 from simplexlab.tui.launch import Launcher, stop
+from simplexlab.tui.screens.base import FollowingScreen
 from simplexlab.tui.screens.runs import RunsScreen
 from simplexlab.tui.views.charts import Spec
 from simplexlab.tui.widgets.panel import Panel, Panels
@@ -116,9 +117,9 @@ class SimplexLab(App[None]):
         self.runs = runs
         for launch in self.launcher.poll(runs):
             self.notify(launch.message or "", title="A run did not start", severity="error", timeout=15, markup=False)
-        for screen in self.screen_stack:
-            if hasattr(screen, "show"):
-                screen.show(runs, self.launcher.launches)
+        # Screens below are told when they come up again: what they draw would have the top one drawn again.
+        if isinstance(self.screen, FollowingScreen):
+            self.screen.show(runs, self.launcher.launches)
 
     def launch(self, commands: list[list[str]]) -> None:
         """Queue commands, given as the words after `simplexlab`."""

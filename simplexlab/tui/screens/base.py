@@ -7,9 +7,19 @@ from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.worker import get_current_worker
 
+from simplexlab.runs import Run
+from simplexlab.tui.launch import Launch
+
 
 class FollowingScreen(Screen):
     """A screen whose worker threads hand over what they have read."""
+
+    def show(self, runs: list[Run], launches: list[Launch]) -> None:
+        """Take in the runs of the folder and the launches without a folder as they stand."""
+
+    def on_screen_resume(self) -> None:
+        """Take in what happened while another screen was on top."""
+        self.show(self.app.runs, self.app.launcher.launches)
 
     def hand_over(self, method: Callable[..., None], *arguments: Any) -> None:
         """Call a method in the event loop, from a worker thread, unless the screen is left meanwhile."""

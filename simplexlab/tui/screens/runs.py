@@ -157,9 +157,10 @@ class RunsScreen(FollowingScreen):
         arrow = "↓" if self.descending else "↑"
         self.query_one("#where", Static).update(f"{words}   sorted by {self.sorted_by} {arrow}", layout=False)
         self.query_one("#empty", Static).update(
-            f"No run matches “{self.words}”; escape shows all."
+            layout=False,
+            content=f"No run matches “{self.words}”; escape shows all."
             if self.words
-            else f"No runs yet. Press n to start one, or in another terminal:\n\n  {FIRST_COMMAND}"
+            else f"No runs yet. Press n to start one, or in another terminal:\n\n  {FIRST_COMMAND}",
         )
 
     def _update(self, rows: dict[str, dict[str, Text]]) -> None:
