@@ -163,7 +163,7 @@ for axes, num_classes in zip(figure.subplots(1, 3), (3, 4, 5), strict=True):
     axes.plot(*corners[[*range(num_classes), 0]].T, **THEORY_LINE | {"linewidth": 1})
     excess[num_classes] = result["excess"]
     neighbours[num_classes] = result["class_mean_similarity"]["maximum"]
-    axes.set_title(f"K = {num_classes}, excess {result['excess']:.2g}")
+    axes.set_title(f"K = {num_classes}, excess {max(result['excess'], 0):.2g}")
     assert result["bound_is_exact"] == (num_classes <= 3)
 lesson.show(figure, "plane")
 assert abs(excess[3]) < 1e-3

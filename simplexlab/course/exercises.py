@@ -4,6 +4,7 @@ Expected values come from the package or are constants of the theory, never from
 """
 
 from collections.abc import Callable
+from fractions import Fraction
 
 import numpy as np
 
@@ -227,6 +228,62 @@ def _floor_of_one_class() -> list[Case]:
     return calls("floor_of_one_class", *((it, smallest(*it)) for it in asked))
 
 
+def _moved_labels() -> list[Case]:
+    def moved(num_labels: int, fraction: float) -> int:
+        return int(num_labels * Fraction(str(fraction)))
+
+    asked = ((1400, 0.2), (100, 0.29), (7, 0.5), (1400, 0.0))
+    return calls("moved_labels", *((it, moved(*it)) for it in asked))
+
+
+def _pure_noise() -> list[Case]:
+    return calls("pure_noise", ((10,), 0.9), ((2,), 0.5), ((100,), 0.99))
+
+
+def _right_pair_share() -> list[Case]:
+    def share(fraction: float, num_classes: int) -> float:
+        true = np.full(num_classes, fraction / (num_classes - 1))
+        true[0] = 1 - fraction
+        return float(true @ true)
+
+    asked = ((0.5, 10), (0.2, 3), (0.0, 10), (0.9, 10))
+    return calls("right_pair_share", *((it, share(*it)) for it in asked))
+
+
+def _first_fit() -> list[Case]:
+    iterations, errors = [0, 20, 40, 60], [0.9, 0.01, 0.02, 0.0]
+    answers = ((0.0, 60), (0.01, 20), (1.0, 0))
+    known = (((iterations, errors, tolerance), answer) for tolerance, answer in answers)
+    return calls("first_fit", *known, ((iterations[:3], errors[:3], 0.0), None))
+
+
+def _share_of_replica() -> list[Case]:
+    def ends(batch_size: int, replicas: int, replica: int) -> list[int]:
+        share = np.split(np.arange(batch_size), replicas)[replica]
+        return [int(share[0]), int(share[-1]) + 1]
+
+    asked = ((64, 2, 1), (256, 8, 0), (256, 8, 7), (9, 3, 1))
+    return calls("share_of_replica", *((it, ends(*it)) for it in asked))
+
+
+def _per_replica_loss() -> list[Case]:
+    points, labels = _configuration(6, 12)
+
+    def wrong(replicas: int) -> float:
+        rows = np.arange(12).reshape(replicas, -1)
+        return float(theory.sc_loss_batches(points, labels, rows).sum())
+
+    return calls("per_replica_loss", *(((points, labels, replicas), wrong(replicas)) for replicas in (1, 2, 3)))
+
+
+def _expected_positives() -> list[Case]:
+    return calls("expected_positives", ((256, 10), 25.5), ((11, 10), 1.0), ((1, 3), 0.0))
+
+
+def _batches_needed() -> list[Case]:
+    return calls("batches_needed", ((2.1, 0.05), 1764), ((1.0, 0.3), 12), ((3.0, 1.0), 9))
+
+
 EXERCISES: dict[str, Exercise] = {
     "1a": Exercise(
         _simplex_inner_product,
@@ -316,6 +373,24 @@ EXERCISES: dict[str, Exercise] = {
         _excess,
         "ρ is the largest row norm of the representations; np.linalg.norm(weights) is ‖W‖_F",
     ),
+    "6a": Exercise(
+        _moved_labels,
+        "0.29 * 100 is 28.999999999999996 in floating point: add a little, such as 1e-6, before math.floor",
+        tolerance=0,
+    ),
+    "6b": Exercise(
+        _pure_noise,
+        "the true class has probability 1 − p, each other one p/(K−1): when are these equal?",
+    ),
+    "6c": Exercise(
+        _right_pair_share,
+        "both truly of class y, or both of the same one of the K − 1 others: a sum of squares",
+    ),
+    "6d": Exercise(
+        _first_fit,
+        "go through both lists together and return at the first error ≤ tolerance; after the loop, None",
+        tolerance=0,
+    ),
     "7a": Exercise(
         _price_of_relu,
         'both calls take temperature=… and sampling="iid"; they differ in features alone',
@@ -331,5 +406,23 @@ EXERCISES: dict[str, Exercise] = {
     "7d": Exercise(
         _floor_of_one_class,
         "all K − 1 wrong scores lie ρ·(a + b) below the right one; what is −log softmax then?",
+    ),
+    "8a": Exercise(
+        _share_of_replica,
+        "a share holds batch_size // replicas positions; replica 0 starts at 0",
+        tolerance=0,
+    ),
+    "8b": Exercise(
+        _per_replica_loss,
+        "np.split(points, replicas) and np.split(labels, replicas) give the shares; zip takes them in pairs",
+    ),
+    "8c": Exercise(
+        _expected_positives,
+        "each of the other s − 1 points is of the anchor's class with probability 1/K",
+    ),
+    "8d": Exercise(
+        _batches_needed,
+        "solve deviation / √n = error for n, and round up",
+        tolerance=0,
     ),
 }

@@ -5,7 +5,9 @@ import atexit
 import contextlib
 import linecache
 import os
+import shlex
 import shutil
+import subprocess
 import sys
 import textwrap
 import traceback
@@ -16,6 +18,7 @@ from typing import Any
 from simplexlab.config import Experiment
 from simplexlab.course.checking import Verdict
 from simplexlab.course.exercises import judge
+from simplexlab.errors import RunError
 from simplexlab.runs import Run, list_runs, read_run
 
 OUTPUT = "lessons/output"
@@ -71,6 +74,18 @@ class Lesson:
         print(f"$ {experiment.command_line()}", flush=True)
         train(experiment, progress(experiment.iterations))
         return read_run(Path(self.run_dir, name))
+
+    def command(self, *words: str) -> None:
+        """Run a `simplexlab` command in a process of its own, as one would type it.
+
+        Raises:
+            RunError: it ended with another exit code than 0; the message holds its last words.
+        """
+        print(f"$ simplexlab {shlex.join(words)}", flush=True)
+        ended = subprocess.run([sys.executable, "-m", "simplexlab", *words], capture_output=True, text=True)
+        if ended.returncode:
+            said = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
+            raise RunError(f"simplexlab {words[0]}: {said[-1].removeprefix('simplexlab: ')}")
 
     def show(self, figure, name: str) -> Path:
         """Save a picture as PNG and show it: in a notebook, in a window where there is a display, else say where it is.
