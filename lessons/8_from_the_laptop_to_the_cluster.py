@@ -84,8 +84,8 @@ for name, difference in differences.items():
     assert difference < 1e-6
 
 # %% [markdown]
-# **Answer:** to six digits and far more. At most the order of additions differs. In single precision such differences grow
-# with the steps, as they do in any training.
+# **Answer:** to six digits and far more. At most the order of additions differs. In single precision such differences
+# grow with the steps, as they do in any training.
 #
 # ## What must be global
 #

@@ -21,7 +21,8 @@ from simplexlab.course.exercises import judge
 from simplexlab.errors import RunError
 from simplexlab.runs import Run, list_runs, read_run
 
-OUTPUT = "lessons/output"
+# A notebook runs in the folder of the lessons, a script mostly in the one above.
+OUTPUT = "lessons/output" if Path("lessons").is_dir() else "output"
 
 
 class Lesson:
