@@ -1,6 +1,6 @@
 """A whole run, from the prompt to the result: simplexlab beside PyTorch that goes through the authors' procedure.
 
-    python tests/benchmarks/end_to_end.py --torch-python PYTHON [--repeats 3] [--loss sc] [--case digits]
+    python tests/benchmarks/end_to_end.py --torch-python PYTHON [--repeats 3] [--loss sc] [--case digits] [--threads 1]
 
 PYTHON is an interpreter with torch 2.13 and numpy (not a dependency of the project). The two alternate in one run and
 train the same network on the same images with the same batch size, learning rates, momentum and weight decay.
@@ -9,7 +9,7 @@ The authors' procedure: batches drawn with replacement by a batch sampler of a D
 over the batch; every so many steps an evaluation by three classifiers: the head; a linear map trained for a number of
 steps on the frozen encoder, whose batches go through the encoder again; the class means. Each is judged on the whole
 training and test set, the images through the encoder each time. PyTorch gets what helps it: channels-last, images
-normalised once and held as one tensor, threads as it chooses.
+normalised once and held as one tensor.
 simplexlab does the same by its own means: `train --fit-policy probe`, the same evaluation interval.
 
 On 32×32 images the interval, the steps of the linear map and the training set are scaled down together, so that an
@@ -44,6 +44,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--loss", choices=("ce", "sc"), action="append")
     parser.add_argument("--case", choices=tuple(CASES), action="append")
+    parser.add_argument("--threads", type=int, help="of each; by default each as it chooses")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -79,8 +80,10 @@ def _compare(case: str, loss: str, data: Path, folder: Path, options: argparse.N
     ours = [sys.executable, "-m", "simplexlab", "train", "--loss", loss, "--dataset", str(data), "--encoder", encoder]
     ours += ["--width", width, "--batch-size", batch, "--iterations", iterations, "--evaluate-every", every]
     ours += ["--fit-policy", "probe", "--no-augment", "--run-dir", folder / "runs", "--json"]
+    ours += ["--threads", options.threads] if options.threads else []
     request = {"data": str(data), "loss": loss, "small": encoder == "resnet-small", "width": width, "batch": batch}
     request |= {"iterations": iterations, "every": every, "probe_steps": probe_steps}
+    request |= {"threads": options.threads}
     theirs = [options.torch_python, __file__, "--child", json.dumps(request)]
     times: dict[str, list[tuple[float, float]]] = {"simplexlab": [], "PyTorch": []}
     for _ in range(options.repeats):
@@ -163,6 +166,8 @@ def train_with_torch(request: dict) -> dict:
             for _ in range(self.count):
                 yield generator.integers(self.size, size=self.batch).tolist()
 
+    if request["threads"]:
+        torch.set_num_threads(request["threads"])
     torch.manual_seed(0)
     generator = np.random.default_rng(0)
     arrays = np.load(request["data"])
