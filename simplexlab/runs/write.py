@@ -100,7 +100,7 @@ class RunWriter:
             chosen = default_name(run_dir, name) if numbered else name
             path = run_dir / chosen
             try:
-                path.mkdir()
+                lock = _claim(path)
                 break
             except FileExistsError:
                 if not numbered:
@@ -109,10 +109,13 @@ class RunWriter:
                         f"for example {default_name(run_dir, name)}"
                     ) from None
             except OSError as error:
+                with contextlib.suppress(OSError):  # without a lock it is of no use, and empty
+                    path.rmdir()
+                    if made_run_dir:
+                        run_dir.rmdir()
                 raise RunError(f"cannot make the run folder {path}: {error.strerror}") from error
         try:
             with _told(path):
-                lock = _take_lock_patiently(path)
                 writer = cls(path, lock, total, made_run_dir=made_run_dir)
                 writer._replace(folder.CONFIG_FILE, text.encode() + b"\n")
                 (path / folder.METRICS_FILE).touch()
@@ -353,6 +356,34 @@ def _make_run_dir(run_dir: Path) -> bool:
         raise UsageError(f"--run-dir {str(run_dir)!r} is not a path") from None
     except OSError as error:
         raise RunError(f"cannot make the folder {run_dir}: {error.strerror}") from error
+
+
+def _claim(path: Path) -> int | None:
+    """Make the folder `path` and take its lock; a folder that a killed `create` left behind counts as new.
+
+    Raises:
+        FileExistsError: it is there, or another process was faster.
+        OSError: it cannot be made.
+    """
+    try:
+        path.mkdir()
+    except FileExistsError:
+        if not _is_leftover(path):
+            raise
+    try:
+        lock = _take_lock_patiently(path)
+    except Locked:
+        raise FileExistsError from None
+    if not _is_leftover(path):
+        if lock is not None:
+            os.close(lock)
+        raise FileExistsError
+    return lock
+
+
+def _is_leftover(path: Path) -> bool:
+    """Whether the folder holds nothing but a lock and half-written files."""
+    return path.is_dir() and all(file.name == folder.LOCK_FILE or file.suffix == ".tmp" for file in path.iterdir())
 
 
 def _remove(path: Path, made_run_dir: bool) -> None:

@@ -2,11 +2,14 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
 import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
+
+from simplexlab.errors import RunError
 
 
 class EventFiles(keras.callbacks.Callback):
@@ -24,32 +27,44 @@ class EventFiles(keras.callbacks.Callback):
         """Write the evaluation's numbers at its iteration."""
         logs = dict(logs or {})
         step = int(logs.pop("iteration"))  # Keras turns every log into a float
-        for key, value in logs.items():
-            if value is None:
-                continue
-            part, tag = "train", key
-            if key.startswith(("train_", "test_")):
-                split, tag = key.split("_", 1)
-                part = "validation" if split == "test" else "train"
-            with self._writer(part).as_default():
-                tf.summary.scalar(tag, value, step=step)
-        for writer in self.writers.values():
-            writer.flush()
+        with self._told():
+            for key, value in logs.items():
+                if value is None:
+                    continue
+                part, tag = "train", key
+                if key.startswith(("train_", "test_")):
+                    split, tag = key.split("_", 1)
+                    part = "validation" if split == "test" else "train"
+                with self._writer(part).as_default():
+                    tf.summary.scalar(tag, value, step=step)
+            for writer in self.writers.values():
+                writer.flush()
 
     def rewind(self, iteration: int) -> None:
         """Take what was written after `iteration` out of the files that are there, with any half-written end."""
-        for path in self.folder.glob("*/events.out.tfevents.*"):
-            temporary = path.with_name(f".{path.name}.tmp")
-            with tf.io.TFRecordWriter(str(temporary)) as writer, contextlib.suppress(tf.errors.DataLossError):
-                for record in tf.data.TFRecordDataset(str(path)):
-                    if Event.FromString(record.numpy()).step <= max(iteration, 0):
-                        writer.write(record.numpy())
-            os.replace(temporary, path)
+        with self._told():
+            for path in self.folder.glob("*/events.out.tfevents.*"):
+                temporary = path.with_name(f".{path.name}.tmp")
+                with tf.io.TFRecordWriter(str(temporary)) as writer, contextlib.suppress(tf.errors.DataLossError):
+                    for record in tf.data.TFRecordDataset(str(path)):
+                        if Event.FromString(record.numpy()).step <= max(iteration, 0):
+                            writer.write(record.numpy())
+                os.replace(temporary, path)
 
     def on_train_end(self, logs=None):
         """Close the files."""
-        for writer in self.writers.values():
-            writer.close()
+        with self._told():
+            for writer in self.writers.values():
+                writer.close()
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except tf.errors.OpError as error:
+            full = isinstance(error, tf.errors.ResourceExhaustedError)
+            reason = "No space left on device" if full else error.message
+            raise RunError(f"cannot write the event files in {self.folder}: {reason}") from error
 
     def _writer(self, part: str) -> tf.summary.SummaryWriter:
         if part not in self.writers:

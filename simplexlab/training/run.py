@@ -135,7 +135,7 @@ def _go_on(run: Run, experiment: Experiment, cluster: Cluster, callbacks: "Callb
         if not cluster.is_chief:
             return _follow(task, interrupted)
         _tell_other_versions(run)
-        with RunWriter.reopen(run.path) as writer:
+        with RunWriter.reopen(run.path, total=experiment.iterations) as writer:
             return _write(task, writer, interrupted, callbacks)
 
 

@@ -112,6 +112,17 @@ class TestCreate:
         assert len(writers) == 1
         writers[0].close()
 
+    def test_what_a_killed_process_left_of_a_new_folder_does_not_take_the_name(self, tmp_path):
+        (tmp_path / "a").mkdir()
+        (tmp_path / "a" / ".lock").touch()
+        (tmp_path / "a" / ".config.json.1.tmp").touch()
+        with RunWriter.create(tmp_path, "a", CONFIG, total=1) as writer:
+            assert read_run(writer.path).status.state == "running"
+        (tmp_path / "b").mkdir()
+        (tmp_path / "b" / "notes.txt").touch()
+        with pytest.raises(UsageError, match="exists already"):
+            RunWriter.create(tmp_path, "b", CONFIG, total=1)
+
     def test_numbered_names_are_all_different(self, tmp_path):
         with ThreadPoolExecutor(8) as pool:
             writers = list(pool.map(lambda _: RunWriter.create(tmp_path, "s", {}, total=1, numbered=True), range(8)))
