@@ -5,7 +5,7 @@
 #
 # You should know: vectors, inner products, the rank of a matrix.
 #
-# Minutes: 1 of computing on two CPU cores
+# Minutes: 0.1 on two CPU cores (estimated from the processor time)
 #
 # On the command line: `simplexlab figure 3`, `simplexlab geometry FILE.npz`
 #

@@ -5,7 +5,7 @@
 #
 # You should know: lesson 1, gradients, softmax.
 #
-# Minutes: 1 on two CPU cores
+# Minutes: 0.3 on two CPU cores (estimated from the processor time)
 #
 # On the command line: `simplexlab toy ce`, `simplexlab toy sc --temperature 0.3`, `simplexlab figure 1`
 #

@@ -9,6 +9,7 @@ import pytest
 
 from simplexlab.course import Lesson, judge
 from simplexlab.course.checking import Case, Exercise, calls, examine
+from simplexlab.errors import RunError
 
 
 def run_script(folder: Path, body: str, *words: str) -> subprocess.CompletedProcess:
@@ -55,6 +56,13 @@ def test_a_picture_is_saved_and_named(lesson, capsys):
     path = lesson.show(figure, "line")
     assert path.exists()
     assert f"Picture: {path}" in capsys.readouterr().out
+
+
+def test_a_command_is_shown_and_its_failure_told_in_its_words(lesson, capsys):
+    lesson.command("bound", "ce", "--classes", "3", "--radius", "1", "--frobenius", "2")
+    assert "$ simplexlab bound ce --classes 3" in capsys.readouterr().out
+    with pytest.raises(RunError, match=r"simplexlab bound: .*classes.*at least 2"):
+        lesson.command("bound", "ce", "--classes", "1", "--radius", "1", "--frobenius", "2")
 
 
 def test_with_a_display_a_window_opens_and_the_end_waits_for_it(monkeypatch, tmp_path, capsys):

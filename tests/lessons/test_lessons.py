@@ -42,6 +42,7 @@ def test_every_exercise_is_in_its_lesson():
 
 
 @each_lesson
+@pytest.mark.timeout(900)  # each takes less than a minute on a machine that does nothing else
 def test_it_runs_whole_and_every_stub_fails_its_check(path, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", [str(path), "--fast", "--output", str(tmp_path)])
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
