@@ -101,7 +101,7 @@ lesson.check("7b", split_gap)
 # **Predict:** where will the similarities between class means lie for each encoder: below 0.5, above, on both sides?
 
 # %%
-small = {"loss": "sc", "iterations": 1500, "evaluate_every": 100, "width": 16}
+small = {"loss": "sc", "iterations": 1000, "evaluate_every": 100, "width": 16}
 tiny = {"loss": "sc", "encoder": "mlp", "width": 8, "batch_size": 64, "iterations": 120, "evaluate_every": 40}
 relu = lesson.train("relu", **lesson.pick(small | {"encoder": "resnet-small"}, tiny))
 free = lesson.train("no-relu", **lesson.pick(small | {"encoder": "resnet-small-preact"}, tiny | {"dimension": 32}))
