@@ -61,7 +61,8 @@ class Runtime:
 def start(experiment: Experiment, cluster: Cluster = Cluster()) -> Runtime:  # noqa: B008
     """Import TensorFlow, set its threads, logical devices and Keras's precision, and return the `Runtime`.
 
-    TensorFlow fixes threads and logical devices at its first operation, so one process starts one kind of runtime.
+    TensorFlow fixes threads and logical devices at its first operation, so one process starts one kind of runtime. In a
+    process that has used TensorFlow already, the default number of threads is left as it is.
     In a cluster this waits until every worker has started.
 
     Raises:
@@ -82,12 +83,15 @@ def start(experiment: Experiment, cluster: Cluster = Cluster()) -> Runtime:  # n
     jit = experiment.jit if experiment.jit is not None else len(names) == 1 and not several and "GPU" in names[0]
     if jit and (several or len(names) > 1):
         raise UsageError("--jit works on one device; under several replicas TensorFlow cannot compile the collectives")
-    with _fixed_at_start(experiment):
+    # What nobody asked for is a preference: a process that uses TensorFlow already, such as a notebook, keeps its own.
+    with contextlib.suppress(RuntimeError):
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+    with _fixed_at_start(experiment) if experiment.threads else contextlib.suppress(RuntimeError):
         inter, intra = thread_counts(experiment.threads)
         tf.config.threading.set_inter_op_parallelism_threads(inter)
         tf.config.threading.set_intra_op_parallelism_threads(intra)
-        for gpu in gpus:
-            tf.config.experimental.set_memory_growth(gpu, True)
+    with _fixed_at_start(experiment):
         if kind == "cpu":
             tf.config.set_visible_devices([], "GPU")
             if wanted > 1:
