@@ -90,7 +90,7 @@ def kill_and_compare(options: dict, kills: int, draws: random.Random) -> Counter
             remaining = done.total() < kills
             inside_write = draws.random() < 0.5
             # A run makes about nine such calls an evaluation.
-            call = draws.randrange(60) if inside_write and remaining else None
+            call = draws.randrange(1, 60) if inside_write and remaining else None
             pid = fork({**options, "name": "killed"}, kill_at_call=call)
             if remaining and not inside_write:
                 time.sleep(draws.uniform(0, duration))

@@ -168,6 +168,25 @@ def test_wrong_options_are_told_once(tmp_path):
     assert process.stderr.strip() == "simplexlab: --corrupt 2.0 must be between 0 and 1"
 
 
+def test_the_slurm_script_of_the_readme_tells_each_worker_its_place(tmp_path):
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    script = next(block for block in readme.split("```sh\n") if "#SBATCH" in block).partition("```")[0]
+    for name, content in {
+        "scontrol": "echo node-a; echo node-b",
+        "srun": 'shift; for SLURM_PROCID in 0 1; do export SLURM_PROCID; "$@" || exit; done',
+        "simplexlab": 'echo "$TF_CONFIG $*"',
+    }.items():
+        (tmp_path / name).write_text(f"#!/bin/bash\n{content}\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    out = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=True).stdout
+    tasks = [json.loads(line.partition(" train ")[0]) for line in out.splitlines()]
+    assert tasks == [
+        {"cluster": {"worker": ["node-a:29500", "node-b:29500"]}, "task": {"type": "worker", "index": index}}
+        for index in (0, 1)
+    ]
+
+
 @pytest.mark.parametrize(("count", "visible"), [(2, ["0", "1"]), (1, ["-1", "-1"])])
 def test_each_worker_gets_a_gpu_of_its_own_where_there_are_enough(monkeypatch, count, visible):
     from simplexlab.cli import launch
