@@ -1,5 +1,6 @@
 """Every screen, driven by keys over the recorded runs, and over a real run from the form to its end."""
 
+import shutil
 import subprocess
 import sys
 
@@ -288,6 +289,23 @@ def test_lessons_are_listed_with_goal_and_state(tmp_path, monkeypatch):
         await pilot.press("l")
         await until(pilot, lambda: "Collapse" in text(pilot.app) and "see it" in text(pilot.app))
         assert "not run" in text(pilot.app)
+
+    drive(tmp_path / "runs", steps)
+
+
+def test_the_runs_of_a_lesson_are_opened(demo, tmp_path, monkeypatch):
+    (tmp_path / "lessons").mkdir()
+    (tmp_path / "lessons" / "1_collapse.py").write_text("# %% [markdown]\n# # Collapse\n")
+    made = tmp_path / "runs" / "lessons" / "1" / "runs"
+    made.mkdir(parents=True)
+    shutil.copytree(demo / "sc-clean", made / "sc-clean")
+    monkeypatch.chdir(tmp_path)
+
+    async def steps(pilot):
+        await pilot.press("l")
+        await until(pilot, lambda: "Collapse" in text(pilot.app))
+        await pilot.press("o")
+        await until(pilot, lambda: "sc-clean" in text(pilot.app))
 
     drive(tmp_path / "runs", steps)
 

@@ -1,7 +1,9 @@
 """The lessons: their text, their state, and the runs they made."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import ClassVar
 
 from rich.text import Text
@@ -82,6 +84,11 @@ class LessonsScreen(Screen):
             self.query_one(DataTable).update_cell(lesson.path.name, "state", Text(words, style), update_width=True)
 
     @property
+    def _output(self) -> Path:
+        """Where lessons run from here put their pictures and runs."""
+        return self.app.run_dir.absolute() / "lessons"
+
+    @property
     def lesson(self) -> Lesson | None:
         """The highlighted lesson."""
         row = self.query_one(DataTable).cursor_row
@@ -102,19 +109,17 @@ class LessonsScreen(Screen):
         lesson = self.lesson
         if lesson is None:
             return
-        before = {run.name for run in list_runs(self.app.run_dir)}
         try:
             with self.app.suspend():
                 print(f"{lesson.title}\n{lesson.path}\n", flush=True)
-                code = _run(lesson)
+                code = _run(lesson, self._output)
                 print(f"\nThe lesson ended with exit code {code}. Press enter to go back.", flush=True)
                 sys.stdin.readline()
         except SuspendNotSupported:
             self.app.notify(f"Run it in a terminal: python {lesson.path}", severity="warning", markup=False)
             return
-        made = [run.name for run in list_runs(self.app.run_dir) if run.name not in before]
         try:
-            record_state(self.app.run_dir, lesson, code, made)
+            record_state(self.app.run_dir, lesson, code)
         except OSError as error:
             self.app.notify(f"cannot note its state: {error.strerror}", severity="warning", markup=False)
         self._states()
@@ -122,19 +127,21 @@ class LessonsScreen(Screen):
 
     def action_open_runs(self) -> None:
         """Open the runs that the lesson made."""
-        state = read_states(self.app.run_dir).get(self.lesson.path.name) if self.lesson else None
-        names = (state or {}).get("runs", [])
-        runs = [run for run in self.app.runs if run.name in names]
+        if self.lesson is None:
+            return
+        number = self.lesson.path.name.split("_")[0]
+        runs = list_runs(self._output / number / "runs")
         if not runs:
-            self.app.notify("this lesson has made no runs in this folder yet")
+            self.app.notify("this lesson has made no runs yet; enter runs it")
         elif len(runs) == 1:
             self.app.open_run(runs[0])
         else:
             self.app.compare(runs)
 
 
-def _run(lesson: Lesson) -> int:
-    process = subprocess.Popen([sys.executable, str(lesson.path)])
+def _run(lesson: Lesson, output: Path) -> int:
+    environment = {**os.environ, "SIMPLEXLAB_OUTPUT": str(output)}
+    process = subprocess.Popen([sys.executable, str(lesson.path)], env=environment)
     while True:
         try:
             return process.wait()

@@ -91,7 +91,7 @@ def as_markdown(source: str) -> str:
 
 
 def read_states(run_dir: Path) -> dict[str, dict[str, Any]]:
-    """What became of each lesson in a folder of runs, by file name: `code`, `ended`, `runs`."""
+    """What became of each lesson in a folder of runs, by file name: `code`, `ended`."""
     try:
         states = json.loads((run_dir / STATE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -101,16 +101,14 @@ def read_states(run_dir: Path) -> dict[str, dict[str, Any]]:
     )
 
 
-def record_state(run_dir: Path, lesson: Lesson, code: int, runs: list[str]) -> None:
-    """Note that a lesson ended with an exit code and made runs.
+def record_state(run_dir: Path, lesson: Lesson, code: int) -> None:
+    """Note that a lesson ended with an exit code.
 
     Raises:
         OSError: the folder cannot be written.
     """
     states = read_states(run_dir)
-    before = states.get(lesson.path.name, {}).get("runs", [])
-    merged = [*before, *(name for name in runs if name not in before)]
-    states[lesson.path.name] = {"code": code, "ended": time.time(), "runs": merged}
+    states[lesson.path.name] = {"code": code, "ended": time.time()}
     run_dir.mkdir(parents=True, exist_ok=True)
     temporary = run_dir / f"{STATE_FILE}.tmp"
     temporary.write_text(json.dumps(states, indent=1), encoding="utf-8")
