@@ -21,8 +21,8 @@ OPTIONS = {"--width": 2, "--batch-size": 12, "--corrupt": 0.2, "--evaluate-every
     "--schedule": "constant",
     "--learning-rate": 0.05,
     "--temperature": 0.5,
-    "--threads": 1,
 }
+ONE_THREAD = ("--threads", "1")
 
 
 def words(npz: Path, loss: str, folder: Path, iterations: int = 200) -> list[str]:
@@ -57,7 +57,10 @@ def wait_for_lines(folder: Path, count: int, process: subprocess.Popen) -> None:
 @pytest.mark.parametrize("loss", ["ce", "ce-fix"])
 def test_two_workers_follow_one_device(tiny_npz, tmp_path, simplexlab, loss):
     process = subprocess.run(
-        [*LAUNCH, *words(tiny_npz, loss, tmp_path / "two"), "--json"], capture_output=True, text=True, timeout=250
+        [*LAUNCH, *words(tiny_npz, loss, tmp_path / "two"), *ONE_THREAD, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=250,
     )
     assert process.returncode == 0, process.stderr
     result = json.loads(process.stdout)
@@ -71,7 +74,7 @@ def test_two_workers_follow_one_device(tiny_npz, tmp_path, simplexlab, loss):
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
 def test_a_worker_that_dies_ends_the_run_which_can_be_resumed(tiny_npz, tmp_path, simplexlab):
     folder = tmp_path / "two"
-    endless = [*LAUNCH, *words(tiny_npz, "sc", folder, iterations=1_000_000)]
+    endless = [*LAUNCH, *words(tiny_npz, "sc", folder, iterations=1_000_000), *ONE_THREAD]
     process = subprocess.Popen(endless, stderr=subprocess.PIPE, text=True)
     wait_for_lines(folder, 3, process)
     os.kill(workers_of(process.pid)[1], signal.SIGKILL)

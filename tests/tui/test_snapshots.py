@@ -1,6 +1,7 @@
 """What the screens look like, as text at two sizes; `SIMPLEXLAB_SNAPSHOTS=write pytest …` writes them anew."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,8 @@ def test_screen(name, size, demo, monkeypatch):
         await SCREENS[name](pilot)
         for _ in range(4):
             await pilot.pause(0.1)
-        shown.append(text(pilot.app).replace(str(demo), "FOLDER").rstrip() + "\n")
+        # The folder's path is of any length, and cut where it does not fit.
+        shown.append(re.sub(r", in /.*", ", in FOLDER", text(pilot.app), count=1).rstrip() + "\n")
 
     drive(demo, steps, size=SIZES[size])
     path = SNAPSHOTS / f"{name}-{size}.txt"

@@ -44,7 +44,7 @@ class RunsScreen(FollowingScreen):
     """The live table of all runs in the folder."""
 
     CSS = """
-    RunsScreen > #where { height: 1; padding: 0 1; background: $panel; }
+    RunsScreen > #where { height: 1; padding: 0 1; background: $panel; text-wrap: nowrap; text-overflow: ellipsis; }
     RunsScreen > #filter { height: 1; display: none; }
     RunsScreen > #filter.-open { display: block; }
     RunsScreen DataTable { height: 1fr; width: 1fr; }
@@ -147,7 +147,7 @@ class RunsScreen(FollowingScreen):
 
     def _where(self, total: int, kept: int) -> None:
         running = sum(run.status.state == "running" for run in self.app.runs)
-        words = f"{total} runs in {self.app.run_dir}, {running} running"
+        words = f"{total} runs, {running} running"
         if self.app.launcher.waiting:
             words += f", {self.app.launcher.waiting} waiting"
         if self.words:
@@ -155,7 +155,8 @@ class RunsScreen(FollowingScreen):
         if self.marked:
             words += f"; {len(self.marked)} marked"
         arrow = "↓" if self.descending else "↑"
-        self.query_one("#where", Static).update(f"{words}   sorted by {self.sorted_by} {arrow}", layout=False)
+        words += f", sorted by {self.sorted_by} {arrow}, in {self.app.run_dir}"
+        self.query_one("#where", Static).update(words, layout=False)
         self.query_one("#empty", Static).update(
             layout=False,
             content=f"No run matches “{self.words}”; escape shows all."
