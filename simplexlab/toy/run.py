@@ -1,6 +1,5 @@
 """One toy run from its options to its run folder."""
 
-import contextlib
 import datetime
 import platform
 import time
@@ -122,8 +121,7 @@ def _optimiser(toy: Toy, labels: np.ndarray, objective: AllBatches | None) -> Ca
         )
     from simplexlab.training import runtime
 
-    with contextlib.suppress(UsageError):  # a TensorFlow that runs in this process with other threads serves as well
-        runtime.start(Experiment().resolve())
+    runtime.start(Experiment().resolve())
     from simplexlab.toy.descent import descend
 
     return lambda visit: descend(toy, labels, start, visit)

@@ -12,7 +12,7 @@ from simplexlab.training import runtime
 
 @pytest.fixture(scope="module", autouse=True)
 def _tensorflow():
-    """Start TensorFlow as every run does: its threads cannot be changed for the tests that follow."""
+    """Start TensorFlow as every run does."""
     runtime.start(Experiment().resolve())
 
 
