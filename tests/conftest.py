@@ -18,6 +18,12 @@ def tiny_npz(tmp_path: Path) -> Path:
     return write_tiny_npz(tmp_path / "tiny.npz")
 
 
+@pytest.fixture(scope="session")
+def shared_npz(tmp_path_factory) -> Path:
+    """The images of `tiny_npz` for several tests, not to be changed."""
+    return write_tiny_npz(tmp_path_factory.mktemp("shared") / "tiny.npz")
+
+
 def write_tiny_npz(path: Path) -> Path:
     """Write the images of `tiny_npz`."""
     generator = np.random.default_rng(0)

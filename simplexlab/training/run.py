@@ -158,12 +158,18 @@ def _follow(task: _Task, interrupted: Callable[[], bool]) -> dict[str, Any]:
 
 
 def _write(task: _Task, writer: RunWriter, interrupted: Callable[[], bool], callbacks: "Callbacks") -> dict[str, Any]:
+    writer.save_labels(task.labels, task.flipped)
+    with runtime.lost_workers_told(task.cluster):
+        return _Run(task, interrupted, writer, callbacks).execute()
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Tell an OSError in one line that names the file."""
     try:
-        writer.save_labels(task.labels, task.flipped)
-        with runtime.lost_workers_told(task.cluster):
-            return _Run(task, interrupted, writer, callbacks).execute()
+        yield
     except OSError as error:
-        raise RunError(f"cannot write in {writer.path}: {error.strerror or error}") from error
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _prepare(experiment: Experiment, cluster: Cluster) -> _Task:
@@ -398,7 +404,8 @@ class _Run:
             fit_iteration=self.time_to_fit.iteration,
             variables=[variable.numpy() for variable in self.learner.variables()],
         )
-        checkpoints.save(self.writer.checkpoints_path, checkpoint)
+        with _told(self.writer.checkpoints_path):
+            checkpoints.save(self.writer.checkpoints_path, checkpoint)
 
     def _evaluate(self, iteration: int) -> str | None:
         """Evaluate; return the state that ends the run, or None where it goes on."""
@@ -465,7 +472,9 @@ class _Run:
     def _save_model(self) -> None:
         from simplexlab.models import export_model
 
-        export_model(self.learner.classifier_model(self.classifier)).save(self.writer.model_path)
+        model = export_model(self.learner.classifier_model(self.classifier))
+        with _told(self.writer.model_path):
+            model.save(self.writer.model_path)
 
 
 def _check_classes(labels: np.ndarray, num_classes: int) -> None:
