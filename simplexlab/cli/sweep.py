@@ -43,6 +43,7 @@ def sweep(
             help="Any other option of `simplexlab train`, with one value for all runs or several to vary: "
             "--set dataset=cifar10 --set temperature=0.05,0.1.",
             negative="",
+            show_default=False,
         ),
     ] = (),
     run_dir: Annotated[

@@ -17,7 +17,7 @@ from simplexlab import theory
 from simplexlab.toy import Toy, minimise_all_batches, run_toy
 from simplexlab.toy.configurations import balanced_labels, first_configuration
 
-RUNS = 5
+RUNS = 3
 SEEDS = 20
 COMMANDS = ("toy sc --all-batches", "toy sc", "toy ce", "figure 1", "figure 3", "figure 4", "figure 5", "figure 6")
 
