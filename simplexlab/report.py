@@ -32,8 +32,8 @@ p, figcaption { max-width: 46rem; }
 figure { margin: 1rem 0; }
 figure img { display: block; max-width: 100%; background: var(--card); border-radius: 6px; padding: .5rem; }
 .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .8rem .25rem 0; text-align: left; white-space: nowrap; border-bottom: 1px solid var(--line); }
+table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .65rem .25rem 0; text-align: left; white-space: nowrap; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; color: var(--muted); }
 td.number, th.number { text-align: right; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid var(--line); border-radius: 6px;

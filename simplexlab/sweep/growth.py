@@ -8,7 +8,7 @@ from scipy.optimize import brentq, minimize
 from scipy.special import log_ndtr, stdtrit
 
 CONFIDENCE = 0.95
-EXPONENTS = (0.05, 20.0)  # the range that is searched
+EXPONENTS = (0.01, 20.0)  # the range that is searched
 METHOD = "TNC"  # ten times as fast as L-BFGS-B, which hands four numbers to a BLAS with many threads
 PARAMETERS = 3  # of the curve: start, rise, exponent
 # of log start, log rise and log noise, times in units of their median
