@@ -1,8 +1,9 @@
 """The sweep folder."""
 
 import json
-import multiprocessing
 import shutil
+import subprocess
+import sys
 import time
 
 import pytest
@@ -54,25 +55,24 @@ def test_a_newer_format_and_a_folder_without_a_sweep_are_refused(tmp_path):
         SweepFolder(tmp_path)
 
 
-def _hold(path, name, held):
-    with SweepFolder(path).claim(name) as granted:
-        assert granted
-        held.set()
-        time.sleep(60)
+HOLD = """
+import sys, time
+from simplexlab.sweep import SweepFolder
+with SweepFolder(sys.argv[1]).claim(sys.argv[2]) as granted:
+    print(granted, flush=True)
+    time.sleep(60)
+"""
 
 
 def test_a_claim_excludes_other_processes_until_its_process_dies(tmp_path):
     sweep = SweepFolder.write(tmp_path, GRID.experiments(), "")
-    context = multiprocessing.get_context("spawn")
-    held = context.Event()
-    process = context.Process(target=_hold, args=(tmp_path, "ce-0-s0", held))
-    process.start()
-    assert held.wait(60)
-    with sweep.claim("ce-0-s0") as granted, sweep.claim("sc-0-s0") as other:
-        assert not granted
-        assert other
-    process.kill()
-    process.join()
+    command = [sys.executable, "-c", HOLD, str(tmp_path), "ce-0-s0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "True\n"
+        with sweep.claim("ce-0-s0") as granted, sweep.claim("sc-0-s0") as other:
+            assert not granted
+            assert other
+        process.kill()
     with sweep.claim("ce-0-s0") as granted:
         assert granted
 
