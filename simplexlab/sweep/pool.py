@@ -45,10 +45,11 @@ class Placement:
     gpus: tuple[str, ...] = ()
 
     def environment(self, job: int) -> dict[str, str]:
-        """The environment of a worker: a job on a GPU sees that GPU only."""
-        if not self.gpus:
-            return dict(os.environ)
-        return {**os.environ, "CUDA_VISIBLE_DEVICES": self.gpus[job % len(self.gpus)]}
+        """The environment of a worker: its threads also for what is not TensorFlow; on a GPU it sees that GPU only."""
+        environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads)}
+        if self.gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = self.gpus[job % len(self.gpus)]
+        return environment
 
 
 def place(devices: str = "auto", jobs: int | None = None, threads: int | None = None) -> Placement:

@@ -102,6 +102,7 @@ def start(experiment: Experiment, cluster: Cluster = Cluster()) -> Runtime:  # n
             cluster.wait()
             with quiet_stderr():
                 strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    limit_numpy_threads(experiment.threads)
     with quiet_stderr():
         tf.config.list_logical_devices()
         set_precision(experiment.precision)
@@ -132,6 +133,17 @@ def thread_counts(threads: int | None) -> tuple[int, int]:
     """(inter-op, intra-op) threads: several operators side by side beat several threads inside one for small nets."""
     threads = threads or os.cpu_count() or 1
     return threads, max(1, threads // 2)
+
+
+def limit_numpy_threads(threads: int | None) -> None:
+    """Give numpy's and scipy's matrix products as many threads as TensorFlow takes inside one operator.
+
+    Theirs wait for each other by spinning: beside a second run they would cost several times what they bring.
+    """
+    import scipy.linalg  # noqa: F401  (scipy brings a BLAS of its own, which can be limited once it is loaded)
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(thread_counts(threads)[1], user_api="blas")
 
 
 def set_precision(precision: str) -> None:
