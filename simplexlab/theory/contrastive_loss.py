@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from simplexlab.geometry.checks import class_labels, finite, matrix, whole
 
-GRAM_ENTRIES = 2**18  # inner products held at once
+GRAM_ENTRIES = 2**17  # inner products held at once: 1 MB, which stays in the cache
 SINGLE_THREAD_PRODUCTS = 2**18  # multiplications up to which OpenBLAS stays in one thread
 LARGEST_ENUMERATION = 2 * 10**7  # counts of all multisets over all points: 160 MB, a few times
 SMALLEST_EXPONENT = -600.0  # below it, exponentials are near to vanish in float64
@@ -41,7 +41,7 @@ def sc_loss_batches(representations: ArrayLike, labels: ArrayLike, indices: Arra
         indices: rows of `representations` in each batch, duplicates allowed, shape (R, b).
 
     Returns:
-        The losses, computed in float64, shape (R,). Memory stays bounded by a few blocks of 2¹⁸ inner products.
+        The losses, computed in float64, shape (R,). Memory stays bounded by a few blocks of 2¹⁷ inner products.
 
     Reference: Definition 2 of the paper.
     """

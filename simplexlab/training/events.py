@@ -27,18 +27,19 @@ class EventFiles(keras.callbacks.Callback):
         """Write the evaluation's numbers at its iteration."""
         logs = dict(logs or {})
         step = int(logs.pop("iteration"))  # Keras turns every log into a float
+        metadata = tf.compat.v1.SummaryMetadata(plugin_data={"plugin_name": "scalars"})
+        summaries = {"train": tf.compat.v1.Summary(), "validation": tf.compat.v1.Summary()}
+        for key, value in logs.items():
+            split, _, tag = key.partition("_")
+            part, tag = {"train": ("train", tag), "test": ("validation", tag)}.get(split, ("train", key))
+            summaries[part].value.add(tag=tag, tensor=tf.make_tensor_proto(value, tf.float32), metadata=metadata)
         with self._told():
-            for key, value in logs.items():
-                if value is None:
-                    continue
-                part, tag = "train", key
-                if key.startswith(("train_", "test_")):
-                    split, tag = key.split("_", 1)
-                    part = "validation" if split == "test" else "train"
-                with self._writer(part).as_default():
-                    tf.summary.scalar(tag, value, step=step)
-            for writer in self.writers.values():
-                writer.flush()
+            for part, summary in summaries.items():
+                if summary.value:
+                    writer = self._writer(part)
+                    with writer.as_default():
+                        tf.summary.experimental.write_raw_pb(summary.SerializeToString(), step=step)
+                    writer.flush()
 
     def rewind(self, iteration: int) -> None:
         """Take what was written after `iteration` out of the files that are there, with any half-written end."""

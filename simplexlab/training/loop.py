@@ -14,7 +14,7 @@ from simplexlab.data.sampling import batch_indices
 from simplexlab.training.learner import Learner
 from simplexlab.training.runtime import Runtime
 
-EVALUATION_BATCH = 256
+ENCODED_AT_ONCE = 512
 CHUNK_SECONDS = 0.5
 
 
@@ -42,14 +42,18 @@ class Loop:
         self.strategy = runtime.strategy
         self.replicas = runtime.replicas
         self.share = experiment.batch_size // self.replicas
-        self.encode_share = math.ceil(min(EVALUATION_BATCH, len(labels)) / self.replicas)
         self.splits = {
             "train": self._resident(dataset.x_train, labels),
             "test": self._resident(dataset.x_test, dataset.y_test),
         }
         self.sizes = {"train": len(labels), "test": len(dataset.y_test)}
+        # As few calls as the limit allows, of equal size, so that the last one pads little.
+        self.encode_shares = {
+            split: math.ceil(size / (self.replicas * math.ceil(size / ENCODED_AT_ONCE)))
+            for split, size in self.sizes.items()
+        }
         self._replica_step = tf.function(self._step, jit_compile=True) if runtime.jit else self._step
-        self._replica_encode = tf.function(self._encode_share, jit_compile=True) if runtime.jit else self._encode_share
+        self._replica_encode = tf.function(self._encode_part, jit_compile=True) if runtime.jit else self._encode_part
         self._chunk = 1
 
     def run(self, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -73,10 +77,10 @@ class Loop:
     def encode(self, split: str) -> np.ndarray:
         """Representations of a whole split in its order, (N, h), with the encoder in inference mode."""
         size = self.sizes[split]
+        share = self.encode_shares[split]
         images, _ = self.splits[split]
         parts = [
-            self._encode(tf.constant(start, tf.int32), images)
-            for start in range(0, size, self.encode_share * self.replicas)
+            self._encode(tf.constant(start, tf.int32), images, share) for start in range(0, size, share * self.replicas)
         ]
         return np.concatenate([part.numpy() for part in parts])[:size]
 
@@ -112,11 +116,11 @@ class Loop:
         return loss
 
     @tf.function(reduce_retracing=True)
-    def _encode(self, start, images):
-        return self.strategy.gather(self.strategy.run(self._replica_encode, (start, images)), axis=0)
+    def _encode(self, start, images, share):
+        return self.strategy.gather(self.strategy.run(self._replica_encode, (start, images, share)), axis=0)
 
-    def _encode_share(self, start, images):
-        indices = start + self._replica() * self.encode_share + tf.range(self.encode_share)
+    def _encode_part(self, start, images, share):
+        indices = start + self._replica() * share + tf.range(share)
         indices = tf.minimum(indices, tf.shape(images)[0] - 1)
         return tf.cast(self.learner.encoder(tf.gather(images, indices), training=False), self.learner.loss_dtype)
 
