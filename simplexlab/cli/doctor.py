@@ -76,8 +76,9 @@ def _devices() -> list[Finding]:
     if backend != "tensorflow":
         remedy = "unset KERAS_BACKEND, or set it to tensorflow"
         findings.append(Finding("Keras backend", backend, True, remedy))
-    inter, intra = runtime.thread_counts(None)
-    findings.append(Finding("CPU", f"{os.cpu_count()} cores; {inter} inter-op × {intra} intra-op threads"))
+    (_, small), (inter, large) = runtime.thread_counts(None), runtime.thread_counts(None, small=False)
+    threads = f"{inter} operators at once, {small} thread each in small networks, {large} in large ones"
+    findings.append(Finding("CPU", f"{os.cpu_count()} cores; {threads}"))
     details = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
     if gpus:
         findings.append(Finding("GPU", ", ".join(details)))

@@ -121,7 +121,7 @@ def _optimiser(toy: Toy, labels: np.ndarray, objective: AllBatches | None) -> Ca
         )
     from simplexlab.training import runtime
 
-    runtime.start(Experiment().resolve())
+    runtime.start(Experiment().resolve(), pixels=0)
     from simplexlab.toy.descent import descend
 
     return lambda visit: descend(toy, labels, start, visit)

@@ -1,5 +1,6 @@
 """How fast an experiment trains on this machine, and how much of what the machine can do that is."""
 
+import math
 import resource
 import sys
 import time
@@ -39,7 +40,7 @@ def benchmark(experiment: Experiment, seconds: float = 10.0) -> dict[str, Any]:
     experiment = experiment.resolve()
     dataset = load(experiment.dataset, experiment.data_dir)
     labels = dataset.y_train
-    machine = runtime.start(experiment)
+    machine = runtime.start(experiment, pixels=math.prod(dataset.image_shape[:2]))
     with runtime.quiet_stderr():
         from simplexlab.training.learner import build_learner
         from simplexlab.training.loop import Loop

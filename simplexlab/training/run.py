@@ -288,7 +288,7 @@ class _Run:
         self.batch_losses: list[float] = []
         self.record: dict[str, Any] = {}
         self.classifier: np.ndarray | None = None
-        self.runtime = task.started or runtime.start(experiment, task.cluster)
+        self.runtime = task.started or runtime.start(experiment, task.cluster, math.prod(dataset.image_shape[:2]))
         _check_same_start(self.runtime, experiment, dataset, labels)
         with runtime.quiet_stderr():
             import keras

@@ -15,6 +15,8 @@ from simplexlab.config import Experiment, check_batch, parse_devices
 from simplexlab.errors import RunError, UsageError
 from simplexlab.training.cluster import Cluster
 
+SMALL_CONVOLUTION = 2**24  # images × pixels × channels²; measured on two cores
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -58,12 +60,17 @@ class Runtime:
         return self.strategy.reduce(tf.distribute.ReduceOp.SUM, values, axis=None).numpy()
 
 
-def start(experiment: Experiment, cluster: Cluster = Cluster()) -> Runtime:  # noqa: B008
+def start(experiment: Experiment, cluster: Cluster = Cluster(), pixels: int | None = None) -> Runtime:  # noqa: B008
     """Import TensorFlow, set its threads, logical devices and Keras's precision, and return the `Runtime`.
 
     TensorFlow fixes threads and logical devices at its first operation, so one process starts one kind of runtime. In a
     process that has used TensorFlow already, the default number of threads is left as it is.
     In a cluster this waits until every worker has started.
+
+    Args:
+        experiment: resolved options.
+        cluster: the workers, and which of them this is.
+        pixels: of one image; None where they are not known yet, as for TFDS sets, counts as many.
 
     Raises:
         UsageError: a GPU was asked for that TensorFlow does not see, or the batch does not divide among the replicas.
@@ -88,7 +95,7 @@ def start(experiment: Experiment, cluster: Cluster = Cluster()) -> Runtime:  # n
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
     with _fixed_at_start(experiment) if experiment.threads else contextlib.suppress(RuntimeError):
-        inter, intra = thread_counts(experiment.threads)
+        inter, intra = thread_counts(experiment.threads, _is_small(experiment, pixels))
         tf.config.threading.set_inter_op_parallelism_threads(inter)
         tf.config.threading.set_intra_op_parallelism_threads(intra)
     with _fixed_at_start(experiment):
@@ -129,14 +136,19 @@ def lost_workers_told(cluster: Cluster) -> Iterator[None]:
         raise RunError(f"lost {lost}: it died or cannot be reached; start all workers again to resume") from error
 
 
-def thread_counts(threads: int | None) -> tuple[int, int]:
-    """(inter-op, intra-op) threads: several operators side by side beat several threads inside one for small nets."""
+def thread_counts(threads: int | None, small: bool = True) -> tuple[int, int]:
+    """(inter-op, intra-op) threads: several operators of a small network side by side beat many threads in each."""
     threads = threads or os.cpu_count() or 1
-    return threads, max(1, threads // 2)
+    return threads, max(1, threads // 2) if small else threads
+
+
+def _is_small(experiment: Experiment, pixels: int | None) -> bool:
+    """Whether a convolution of the first stage is so small that a second thread in it costs more than it brings."""
+    return pixels is not None and experiment.batch_size * pixels * experiment.width**2 < SMALL_CONVOLUTION
 
 
 def limit_numpy_threads(threads: int | None) -> None:
-    """Give numpy's and scipy's matrix products as many threads as TensorFlow takes inside one operator.
+    """Give numpy's and scipy's matrix products half of the threads, at least one.
 
     Theirs wait for each other by spinning: beside a second run they would cost several times what they bring.
     """

@@ -163,7 +163,7 @@ def serve_simplexlab(name: str, precision: str, loss: str) -> None:
         precision=precision,
         devices="cpu",
     ).resolve()
-    started = runtime.start(experiment)
+    started = runtime.start(experiment, pixels=network["size"] ** 2)
 
     import keras
 

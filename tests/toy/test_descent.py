@@ -13,7 +13,7 @@ from simplexlab.training import runtime
 @pytest.fixture(scope="module", autouse=True)
 def _tensorflow():
     """Start TensorFlow as every run does."""
-    runtime.start(Experiment().resolve())
+    runtime.start(Experiment().resolve(), pixels=0)
 
 
 def take_steps(toy: Toy) -> tuple[np.ndarray, dict[int, Configuration]]:
