@@ -5,7 +5,7 @@
 #
 # You should know: vectors, inner products, the rank of a matrix.
 #
-# Minutes: 0.1 on two CPU cores (estimated from the processor time)
+# Minutes: 0.1 on two CPU cores (measured)
 #
 # On the command line: `simplexlab figure 3`, `simplexlab geometry FILE.npz`
 #

@@ -5,7 +5,7 @@
 #
 # You should know: lessons 1 to 4, what a convolutional network is.
 #
-# Minutes: 2 on two CPU cores (estimated from the processor time)
+# Minutes: 0.8 on two CPU cores (measured)
 #
 # On the command line: `simplexlab train --loss ce`, `simplexlab runs show RUN`, `simplexlab figure 7`
 #

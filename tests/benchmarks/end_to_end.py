@@ -31,8 +31,8 @@ import numpy as np
 
 CASES = {
     # encoder, width, batch, iterations, evaluate every, steps of the linear map
-    "digits": ("resnet-small", 16, 128, 1000, 500, 1000),
-    "32x32": ("resnet18", 32, 64, 40, 20, 40),
+    "digits": ("resnet-small", 16, 128, 3000, 500, 1000),
+    "32x32": ("resnet18", 32, 64, 120, 20, 40),
 }
 TEMPERATURE = 0.1
 

@@ -1,5 +1,6 @@
 """One run: its loss against the bound, its errors, its geometry, live or replayed."""
 
+import asyncio
 from pathlib import Path
 from typing import ClassVar
 
@@ -27,6 +28,8 @@ from simplexlab.tui.widgets.slider import TimeSlider
 
 MOST_RECORDS = 2000
 TURN = np.pi / 12
+PANELS = ("loss", "excess", "configuration", "errors", "similarities", "gram", "collapse", "about")
+BREATH = 0.005  # seconds between two panels, in which the terminal is painted and keys are answered
 
 
 class RunScreen(FollowingScreen):
@@ -61,6 +64,8 @@ class RunScreen(FollowingScreen):
         self.geometry: Arrays | None = None
         self.shown_iteration: int | None = None
         self._drawn: tuple | None = None
+        self._due: dict[str, None] = {}
+        self._drawing = False
         self.yaw, self.pitch = 0.0, 0.0
 
     def compose(self) -> ComposeResult:
@@ -142,41 +147,63 @@ class RunScreen(FollowingScreen):
         return "before it diverged: " if self.at is None and newest is not self.record else ""
 
     def _draw(self) -> None:
-        run, records, record, at = self.feed.run, list(self.feed.records), self.record, self.at
-        fitted = time_to_fit(run, records)
-        lead = self._lead
-        with self.app.batch_update():
-            self._show("loss", views.loss_chart(records, at), explain.loss(self.feed.record_at(at)))
-            self._show("excess", views.excess_chart(records, at), lead + explain.excess(record))
-            self._show("errors", views.error_chart(records, fitted, at), lead + explain.errors(record, fitted))
-            self._show(
-                "similarities", views.similarity_histograms(self.geometry, record), lead + explain.similarities(record)
-            )
-            self._show("gram", views.gram_matrices(self.geometry), lead + explain.gram(record))
-            self._show("collapse", views.collapse_chart(records, at), lead + explain.collapse(record))
-            self._draw_configuration()
-            log = read_log(self.feed.path, 3) if run.status.state in ("failed", "diverged") else []
-            self.query_one(Facts).say(facts(run, record, log))
+        """Draw every panel, one after another, so that the interface answers in between."""
+        self._due |= dict.fromkeys([self.query_one(Panels).active, *PANELS])  # those that wait keep their turn
+        if not self._drawing:
+            self._drawing = True
+            self._draw_due()
+
+    @work(group="draw")
+    async def _draw_due(self) -> None:
+        try:
+            while self._due and self.is_mounted:
+                name = next(iter(self._due))
+                del self._due[name]
+                self._draw_panel(name)
+                await asyncio.sleep(BREATH)
+        finally:
+            self._drawing = False
+
+    def _draw_panel(self, name: str) -> None:
+        run, record, at, lead = self.feed.run, self.record, self.at, self._lead
+        records = list(self.feed.records)
+        match name:
+            case "loss":
+                self._show(name, views.loss_chart(records, at), explain.loss(self.feed.record_at(at)))
+            case "excess":
+                self._show(name, views.excess_chart(records, at), lead + explain.excess(record))
+            case "configuration":
+                spec = configuration_chart(self.geometry, self.yaw, self.pitch)
+                self._show(name, spec, lead + explain.configuration(record))
+            case "errors":
+                fitted = time_to_fit(run, records)
+                self._show(name, views.error_chart(records, fitted, at), lead + explain.errors(record, fitted))
+            case "similarities":
+                spec = views.similarity_histograms(self.geometry, record)
+                self._show(name, spec, lead + explain.similarities(record))
+            case "gram":
+                self._show(name, views.gram_matrices(self.geometry), lead + explain.gram(record))
+            case "collapse":
+                self._show(name, views.collapse_chart(records, at), lead + explain.collapse(record))
+            case "about":
+                log = read_log(self.feed.path, 3) if run.status.state in ("failed", "diverged") else []
+                self.query_one(Facts).say(facts(run, record, log))
 
     def _show(self, name: str, spec: Spec, meaning: str) -> None:
         self.query_one(f"#{name}", Panel).show(spec, meaning)
-
-    def _draw_configuration(self) -> None:
-        spec = configuration_chart(self.geometry, self.yaw, self.pitch)
-        self._show("configuration", spec, self._lead + explain.configuration(self.record))
 
     def action_turn(self, right: int, up: int) -> None:
         """Turn the configuration."""
         self.yaw += right * TURN
         self.pitch += up * TURN
-        self._draw_configuration()
+        self._draw_panel("configuration")
 
     def on_mouse_move(self, event: MouseMove) -> None:
         """Turn the configuration by dragging with shift held down."""
         if event.button and event.shift and self.query_one(Panels).active == "configuration":
             self.yaw += event.delta_x * 0.05
             self.pitch += event.delta_y * 0.1
-            self._draw_configuration()
+            self._draw_panel("configuration")
 
     def action_step(self, by: int) -> None:
         """Go some evaluations forward or back."""
