@@ -94,8 +94,8 @@ def test_a_live_run_is_followed_and_its_death_is_told_within_ten_seconds(live):
         os.kill(process.pid, signal.SIGKILL)
         killed = time.monotonic()
         await until(pilot, lambda: "✗ failed" in text(app))
+        await until(pilot, lambda: "last words of the process" in text(app))
         assert time.monotonic() - killed < 10
-        assert "last words of the process" in text(app)
 
     drive(run_dir, steps)
 

@@ -1,6 +1,5 @@
 """One run: its loss against the bound, its errors, its geometry, live or replayed."""
 
-import asyncio
 from pathlib import Path
 from typing import ClassVar
 
@@ -150,19 +149,17 @@ class RunScreen(FollowingScreen):
         """Draw every panel, one after another, so that the interface answers in between."""
         self._due |= dict.fromkeys([self.query_one(Panels).active, *PANELS])  # those that wait keep their turn
         if not self._drawing:
-            self._drawing = True
-            self._draw_due()
+            self._draw_next()
 
-    @work(group="draw")
-    async def _draw_due(self) -> None:
-        try:
-            while self._due and self.is_mounted:
-                name = next(iter(self._due))
-                del self._due[name]
-                self._draw_panel(name)
-                await asyncio.sleep(BREATH)
-        finally:
-            self._drawing = False
+    def _draw_next(self) -> None:
+        if not self.is_attached or not self.is_running or self not in self.app.screen_stack:
+            return  # its panels are about to go, or have gone
+        name = next(iter(self._due))
+        del self._due[name]
+        self._draw_panel(name)
+        self._drawing = bool(self._due)
+        if self._drawing:
+            self.set_timer(BREATH, self._draw_next)
 
     def _draw_panel(self, name: str) -> None:
         run, record, at, lead = self.feed.run, self.record, self.at, self._lead
