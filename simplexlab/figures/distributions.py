@@ -1,6 +1,7 @@
 """Figure 7: how the angular similarities are distributed under each loss, and the test error."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def _panel(dataset: str, runs: list[Run]) -> dict[str, Any]:
     classes = runs[0].result["num_classes"]
     optima = {name: geometry.optimum(classes, name) for name in ("free", "nonnegative")}
     return {
-        "dataset": dataset,
+        "dataset": Path(dataset).name,
         "num_classes": classes,
         "simplex": {key: optima["free"][key] for key in STATISTICS},
         "orthogonal_frame": {key: optima["nonnegative"][key] for key in STATISTICS},

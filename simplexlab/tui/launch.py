@@ -15,6 +15,7 @@ from simplexlab.runs import Run, read_run
 from simplexlab.runs.folder import LOG_FILE
 
 LAUNCH_LOG = ".launch-"
+NICENESS = 10  # of a training: what the user does on the screen goes first, an idle core is used in full
 
 
 @dataclass
@@ -115,6 +116,7 @@ class Launcher:
                     stderr=subprocess.STDOUT,
                     start_new_session=True,
                 )
+            _put_behind(launch.process.pid)
             launch.log = log.rename(self.run_dir / f"{LAUNCH_LOG}{launch.process.pid}")
             launch.state = "starting"
             self._children.append(launch)
@@ -185,3 +187,11 @@ def delete(run: Run) -> None:
         shutil.rmtree(run.path)
     except OSError as error:
         raise RunError(f"cannot delete {run.path}: {error.strerror or error}") from error
+
+
+def _put_behind(process: int) -> None:
+    """Lower the priority of a process just started, also that of its session where Linux schedules by sessions."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, process, NICENESS)
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{process}/autogroup").write_text(str(NICENESS))

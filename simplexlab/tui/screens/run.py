@@ -28,7 +28,8 @@ from simplexlab.tui.widgets.slider import TimeSlider
 MOST_RECORDS = 2000
 TURN = np.pi / 12
 PANELS = ("loss", "excess", "configuration", "errors", "similarities", "gram", "collapse", "about")
-BREATH = 0.005  # seconds between two panels, in which the terminal is painted and keys are answered
+BREATH = 0.005  # seconds between two panels, in which keys are answered
+LIVE_BREATH = 0.05  # the same while a run trains: long enough that the terminal is painted panel by panel
 
 
 class RunScreen(FollowingScreen):
@@ -159,7 +160,8 @@ class RunScreen(FollowingScreen):
         self._draw_panel(name)
         self._drawing = bool(self._due)
         if self._drawing:
-            self.set_timer(BREATH, self._draw_next)
+            live = self.at is None and self.feed.run.status.state == "running"
+            self.set_timer(LIVE_BREATH if live else BREATH, self._draw_next)
 
     def _draw_panel(self, name: str) -> None:
         run, record, at, lead = self.feed.run, self.record, self.at, self._lead
