@@ -54,7 +54,8 @@ def benchmark(experiment: Experiment, seconds: float = 10.0) -> dict[str, Any]:
         done = _advance(loop, done, 3)
     rates = _rates(loop, done, seconds)
     rate = float(np.median(rates))
-    evaluation = _evaluation_seconds(loop, experiment, dataset, labels)
+    with runtime.numpy_threads(experiment.threads):
+        evaluation = _evaluation_seconds(loop, experiment, dataset, labels)
     flops = forward_flops(learner.encoder, experiment.batch_size) * 3
     gpus = sum(device.startswith("GPU") for device in machine.devices)
     peak = matrix_peak(machine.devices[0], experiment.precision) * max(1, gpus)  # CPU replicas share one CPU

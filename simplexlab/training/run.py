@@ -159,7 +159,7 @@ def _follow(task: _Task, interrupted: Callable[[], bool]) -> dict[str, Any]:
 
 def _write(task: _Task, writer: RunWriter, interrupted: Callable[[], bool], callbacks: "Callbacks") -> dict[str, Any]:
     writer.save_labels(task.labels, task.flipped)
-    with runtime.lost_workers_told(task.cluster):
+    with runtime.lost_workers_told(task.cluster), runtime.numpy_threads(task.experiment.threads):
         return _Run(task, interrupted, writer, callbacks).execute()
 
 

@@ -109,7 +109,6 @@ def start(experiment: Experiment, cluster: Cluster = Cluster(), pixels: int | No
             cluster.wait()
             with quiet_stderr():
                 strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    limit_numpy_threads(experiment.threads)
     with quiet_stderr():
         tf.config.list_logical_devices()
         set_precision(experiment.precision)
@@ -147,15 +146,15 @@ def _is_small(experiment: Experiment, pixels: int | None) -> bool:
     return pixels is not None and experiment.batch_size * pixels * experiment.width**2 < SMALL_CONVOLUTION
 
 
-def limit_numpy_threads(threads: int | None) -> None:
-    """Give numpy's and scipy's matrix products half of the threads, at least one.
+def numpy_threads(threads: int | None) -> contextlib.AbstractContextManager:
+    """Within the block numpy's and scipy's matrix products have half of the threads, at least one.
 
     Theirs wait for each other by spinning: beside a second run they would cost several times what they bring.
     """
     import scipy.linalg  # noqa: F401  (scipy brings a BLAS of its own, which can be limited once it is loaded)
     from threadpoolctl import threadpool_limits
 
-    threadpool_limits(thread_counts(threads)[1], user_api="blas")
+    return threadpool_limits(thread_counts(threads)[1], user_api="blas")
 
 
 def set_precision(precision: str) -> None:

@@ -41,8 +41,14 @@ async def open_run(pilot, name):
     app = pilot.app
     await until(pilot, lambda: any(run.name == name for run in app.runs))
     app.open_run(next(run for run in app.runs if run.name == name))
-    await until(pilot, lambda: getattr(app.screen, "_drawn", None) is not None)
+    await until(pilot, lambda: is_drawn(app.screen))
     await pilot.pause(0.2)
+
+
+def is_drawn(screen):
+    """Whether a run's screen has read its geometry and drawn every panel."""
+    reads = any(worker.group == "geometry" and not worker.is_finished for worker in screen.workers)
+    return getattr(screen, "_drawn", None) is not None and not reads and not screen._drawing
 
 
 def record(iteration, loss=1.0, error=0.5, **more):

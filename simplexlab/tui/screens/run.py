@@ -27,7 +27,6 @@ from simplexlab.tui.widgets.slider import TimeSlider
 
 MOST_RECORDS = 2000
 TURN = np.pi / 12
-PANELS = ("loss", "excess", "configuration", "errors", "similarities", "gram", "collapse", "about")
 BREATH = 0.005  # seconds between two panels, in which keys are answered
 LIVE_BREATH = 0.05  # the same while a run trains: long enough that the terminal is painted panel by panel
 
@@ -148,7 +147,8 @@ class RunScreen(FollowingScreen):
 
     def _draw(self) -> None:
         """Draw every panel, one after another, so that the interface answers in between."""
-        self._due |= dict.fromkeys([self.query_one(Panels).active, *PANELS])  # those that wait keep their turn
+        panels = self.query_one(Panels)
+        self._due |= dict.fromkeys([panels.active, *(panel.id for panel in panels.panels)])  # who waits keeps its turn
         if not self._drawing:
             self._draw_next()
 
