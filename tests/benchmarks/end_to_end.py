@@ -1,7 +1,9 @@
 """A whole run, from the prompt to the result: simplexlab beside PyTorch that goes through the authors' procedure.
 
-    python tests/benchmarks/end_to_end.py --torch-python PYTHON [--repeats 3] [--loss sc] [--case digits] [--threads 1]
+    python tests/benchmarks/end_to_end.py --torch-python PYTHON [--repeats 3] [--loss sc] [--case digits]
+        [--iterations 1000] [--threads 1]
 
+A run has 20 evaluations, a tenth of the authors' 200; in shorter ones the start of TensorFlow weighs more.
 PYTHON is an interpreter with torch 2.13 and numpy (not a dependency of the project). The two alternate in one run and
 train the same network on the same images with the same batch size, learning rates, momentum and weight decay.
 
@@ -31,8 +33,8 @@ import numpy as np
 
 CASES = {
     # encoder, width, batch, iterations, evaluate every, steps of the linear map
-    "digits": ("resnet-small", 16, 128, 3000, 500, 1000),
-    "32x32": ("resnet18", 32, 64, 120, 20, 40),
+    "digits": ("resnet-small", 16, 128, 10_000, 500, 1000),
+    "32x32": ("resnet18", 32, 64, 400, 20, 40),
 }
 TEMPERATURE = 0.1
 
@@ -44,6 +46,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--loss", choices=("ce", "sc"), action="append")
     parser.add_argument("--case", choices=tuple(CASES), action="append")
+    parser.add_argument("--iterations", type=int, help="of each run; by default 20 evaluation intervals")
     parser.add_argument("--threads", type=int, help="of each; by default each as it chooses")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -77,6 +80,7 @@ def _write_data(case: str, folder: Path) -> Path:
 
 def _compare(case: str, loss: str, data: Path, folder: Path, options: argparse.Namespace) -> None:
     encoder, width, batch, iterations, every, probe_steps = CASES[case]
+    iterations = options.iterations or iterations
     ours = [sys.executable, "-m", "simplexlab", "train", "--loss", loss, "--dataset", str(data), "--encoder", encoder]
     ours += ["--width", width, "--batch-size", batch, "--iterations", iterations, "--evaluate-every", every]
     ours += ["--fit-policy", "probe", "--no-augment", "--run-dir", folder / "runs", "--json"]
