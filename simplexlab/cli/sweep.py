@@ -40,7 +40,7 @@ def sweep(
         tuple[str, ...],
         Parameter(
             name="--set",
-            help="Any other option of `simplexlab train`, with one value for all runs or several to vary: "
+            help="Any other option of simplexlab train, with one value for all runs or several to vary: "
             "--set dataset=cifar10 --set temperature=0.05,0.1.",
             negative="",
             show_default=False,

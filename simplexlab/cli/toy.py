@@ -52,8 +52,8 @@ def ce(
 ) -> int:
     """Minimise cross-entropy + λ‖W‖²_F over points in the unit disc (or ball) and weights W.
 
-    Each step is gradient descent on Keras's cross-entropy; points that leave the ball return to its surface. The bound
-    is Corollary 2.
+    Each step is gradient descent on Keras's cross-entropy; points that leave the
+    ball return to its surface. The bound is Corollary 2.
     """
     return _run(
         Toy(
@@ -109,8 +109,9 @@ def sc(
 ) -> int:
     """Minimise the supervised contrastive loss over points on the circle (or sphere).
 
-    Each step is gradient descent on the Keras loss `SupervisedContrastive`; points return to the sphere after it. The
-    bound is Theorem 2 for the batches that are drawn; a batch's loss is the sum over its anchors.
+    Each step is gradient descent on the Keras loss SupervisedContrastive; points
+    return to the sphere after it. The bound is Theorem 2 for the batches that are
+    drawn; a batch's loss is the sum over its anchors.
     """
     return _run(
         Toy(
