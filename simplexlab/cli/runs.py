@@ -109,7 +109,8 @@ def _runs_table(rows: list[dict[str, Any]], width: int) -> "Table":
     from rich.text import Text
 
     is_wide = width >= 110
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    gap = 2 if is_wide else 1  # at 80 columns, so that the default names need no second line
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0))
     table.add_column("state", no_wrap=True)
     table.add_column("run", overflow="fold", min_width=12)
     if is_wide:
