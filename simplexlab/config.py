@@ -253,6 +253,12 @@ def parse_devices(text: str) -> tuple[str, list[int] | int | None]:
     raise UsageError(f"--devices {text!r} is not understood; it {known}")
 
 
+def dataset_title(dataset: str) -> str:
+    """What pictures and tables call a dataset: a file or folder by the last part of its path, others by their name."""
+    is_path = dataset.startswith((".", "/", "~")) or dataset.endswith(("/", ".npz"))
+    return Path(dataset).name if is_path else dataset
+
+
 def check_batch(batch_size: int, replicas: int) -> None:
     """Raise a UsageError where the global batch does not divide among the replicas."""
     if batch_size % replicas:

@@ -1,7 +1,6 @@
 """Figure 7: how the angular similarities are distributed under each loss, and the test error."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simplexlab import geometry
+from simplexlab.config import dataset_title
 from simplexlab.errors import UsageError
 from simplexlab.figures.style import MUTED_COLOR, THEORY_LINE, new_figure
 from simplexlab.figures.time_to_fit import COLORS, LABELS
@@ -58,7 +58,7 @@ def _panel(dataset: str, runs: list[Run]) -> dict[str, Any]:
     classes = runs[0].result["num_classes"]
     optima = {name: geometry.optimum(classes, name) for name in ("free", "nonnegative")}
     return {
-        "dataset": Path(dataset).name,
+        "dataset": dataset_title(dataset),
         "num_classes": classes,
         "simplex": {key: optima["free"][key] for key in STATISTICS},
         "orthogonal_frame": {key: optima["nonnegative"][key] for key in STATISTICS},

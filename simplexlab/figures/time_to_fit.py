@@ -1,7 +1,6 @@
 """Figures 2 and 8: the time to fit against label corruption, and how it grows."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from simplexlab.config import flag, format_value
+from simplexlab.config import dataset_title, flag, format_value
 from simplexlab.errors import UsageError
 from simplexlab.figures.style import CLASS_COLORS, MUTED_COLOR, new_figure
 from simplexlab.runs import Run
@@ -58,7 +57,7 @@ def time_to_fit(runs: Sequence[Run], number: int = 8) -> dict[str, Any]:
         "title": TITLES[number],
         "panels": [
             {
-                "dataset": Path(dataset).name,
+                "dataset": dataset_title(dataset),
                 "settings": _settings([row for members in curves.values() for row in members]),
                 "curves": [
                     _curve(loss, dict(zip(varied, settings, strict=True)), members)
@@ -156,12 +155,7 @@ def _draw_times(axes: Axes, panel: dict[str, Any]) -> None:
             Line2D([], [], color=MUTED_COLOR, marker="$\\uparrow$", linestyle="none", label="did not fit until here")
         )
     axes.legend(
-        handles=handles,
-        title=panel["dataset"],
-        alignment="left",
-        loc="lower left",
-        bbox_to_anchor=(0, 1),
-        borderpad=0,
+        handles=handles, title=panel["dataset"], alignment="left", loc="lower left", bbox_to_anchor=(0, 1), borderpad=0
     )
 
 

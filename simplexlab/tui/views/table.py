@@ -4,6 +4,7 @@ from typing import Any
 
 from rich.text import Text
 
+from simplexlab.config import dataset_title
 from simplexlab.runs import Run, summarise
 from simplexlab.tui.views.charts import number
 from simplexlab.tui.views.records import (
@@ -51,7 +52,7 @@ def cells(run: Run, marked: bool, narrow: bool) -> dict[str, Text]:
     row = summarise(run)
     sign, style = STATE_SIGNS.get(row["state"], ("?", "bad"))
     name = run.name if not narrow or len(run.name) <= 18 else run.name[:17] + "…"
-    dataset = str(row["dataset"] or row["kind"] or "–").rsplit("/", 1)[-1]
+    dataset = dataset_title(str(row["dataset"] or row["kind"] or "–"))
     texts = {
         "mark": Text("●" if marked else " "),
         "state": Text(f"{sign} {'version' if row['state'] == 'unknown version' else row['state']}", STYLES[style]),
