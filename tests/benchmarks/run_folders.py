@@ -1,7 +1,7 @@
 """Reading and following run folders: `python tests/benchmarks/run_folders.py`.
 
-Lists 1,000 finished runs, opens a run with 100,000 metrics lines of the length that training writes (about 2 kB),
-follows 20 live runs, and times what a writer adds to an evaluation.
+Lists 1,000 finished runs and makes the table of a sweep of as many, opens a run with 100,000 metrics lines of the
+length that training writes (about 2 kB), follows 20 live runs, and times what a writer adds to an evaluation.
 """
 
 import json
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simplexlab.runs import MetricsFollower, RunsFollower, RunWriter, list_runs, summarise
+from simplexlab.sweep import Grid, SweepFolder, rows, runs_of
 
 QUANTILES = ("mean", "std", "minimum", "q05", "q25", "q50", "q75", "q95", "maximum")
 NUMBERS = (
@@ -55,6 +56,18 @@ def list_thousand(folder: Path) -> None:
     follower = RunsFollower(folder)
     follower.poll()
     print("poll 1,000 runs, nothing new:", milliseconds(follower.poll))
+
+
+def list_sweep(folder: Path) -> None:
+    """Time the table of a sweep of 1,000 finished runs."""
+    grid = Grid(("ce", "sc"), tuple(level / 100 for level in range(50)), tuple(range(10)))
+    for experiment in SweepFolder.write(folder, grid.experiments(), "").experiments.values():
+        config = {"kind": "train", "experiment": experiment.to_dict()}
+        with RunWriter.create(folder, experiment.name, config, total=800) as writer:
+            writer.log_metrics(record(800))
+            writer.save_result(record(800))
+            writer.set_status("finished", 800)
+    print("table of a sweep of 1,000 runs:", milliseconds(lambda: rows(runs_of(SweepFolder(folder)))))
 
 
 def open_long(folder: Path) -> None:
@@ -113,5 +126,6 @@ if __name__ == "__main__":
     random.seed(0)
     with tempfile.TemporaryDirectory() as temporary:
         list_thousand(Path(temporary, "many"))
+        list_sweep(Path(temporary, "sweep"))
         open_long(Path(temporary, "long"))
         follow_live(Path(temporary, "live"))

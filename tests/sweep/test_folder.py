@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -77,8 +76,8 @@ def test_a_claim_excludes_other_processes_until_its_process_dies(tmp_path):
         assert granted
 
 
-def test_a_thousand_runs_are_listed_within_a_second(tmp_path):
-    """The requirement is a second; the time of this process alone is what a busy machine leaves comparable."""
+def test_a_thousand_runs_are_listed(tmp_path):
+    """Their time is measured by tests/benchmarks/run_folders.py."""
     grid = Grid(("ce", "sc"), tuple(i / 100 for i in range(50)), tuple(range(10)))
     sweep = SweepFolder.write(tmp_path, grid.experiments(), "")
     first, *others = sweep.experiments.values()
@@ -89,8 +88,6 @@ def test_a_thousand_runs_are_listed_within_a_second(tmp_path):
         writer.set_status("finished", 10)
     for experiment in others:
         shutil.copytree(tmp_path / first.name, tmp_path / experiment.name)
-    began = time.process_time()
     table = rows(runs_of(SweepFolder(tmp_path)))
-    assert time.process_time() - began < 1
     assert len(table) == 1000
     assert all(row["censored"] is True and row["state"] == "finished" for row in table)
