@@ -1,10 +1,11 @@
-"""Keras encoders, classifier heads and the fast batch normalisation. Each name is imported when it is first used."""
+"""Keras encoders, classifier heads, and fast layers for both. Each name is imported when it is first used."""
 
 import importlib
 
 from simplexlab.models.names import is_nonnegative
 
 _MODULES = {
+    "FastConvolution": "convolution",
     "FusedBatchNormalization": "normalization",
     "build_encoder": "encoders",
     "export_model": "export",

@@ -7,6 +7,7 @@ import numpy as np
 
 from simplexlab.config import ENCODERS, nearest
 from simplexlab.errors import UsageError
+from simplexlab.models.convolution import FastConvolution
 from simplexlab.models.normalization import FusedBatchNormalization
 
 # Blocks in each stage; every stage after the first halves the image and doubles the width.
@@ -120,7 +121,7 @@ class _Layers:
         # Keras pads an image of even size at stride 2 on the far side only; PyTorch pads both.
         if stride > 1 and size > 1:
             x = keras.layers.ZeroPadding2D(size // 2, dtype=self.policy)(x)
-        return keras.layers.Conv2D(
+        return FastConvolution(
             filters,
             size,
             stride,

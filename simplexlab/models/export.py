@@ -2,7 +2,10 @@
 
 import keras
 
+from simplexlab.models.convolution import FastConvolution
 from simplexlab.models.normalization import FusedBatchNormalization
+
+PLAIN = {FastConvolution: keras.layers.Conv2D, FusedBatchNormalization: keras.layers.BatchNormalization}
 
 
 def export_model(model: keras.Model) -> keras.Model:
@@ -13,13 +16,11 @@ def export_model(model: keras.Model) -> keras.Model:
 
     Returns:
         A model with the same weights and outputs in which each `FusedBatchNormalization` is a plain
-        `keras.layers.BatchNormalization`.
+        `keras.layers.BatchNormalization` and each `FastConvolution` a plain `keras.layers.Conv2D`.
     """
 
     def clone(layer):
-        if isinstance(layer, FusedBatchNormalization):
-            return keras.layers.BatchNormalization.from_config(layer.get_config())
-        return layer.__class__.from_config(layer.get_config())
+        return PLAIN.get(type(layer), type(layer)).from_config(layer.get_config())
 
     copy = keras.models.clone_model(model, clone_function=clone)
     copy.set_weights(model.get_weights())

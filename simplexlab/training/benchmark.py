@@ -27,9 +27,10 @@ def benchmark(experiment: Experiment, seconds: float = 10.0) -> dict[str, Any]:
 
     Returns:
         `steps_per_second` (median over graph calls of up to half a second) and its quartiles, `images_per_second`,
-        `compile_seconds` (first call), `flops_per_step` (multiply and add counted apart; the encoder's forward pass as
-        TensorFlow counts it, times 3 for forward and backward; the loss is left out), `peak_flops_per_second` (best of
-        five products of large square matrices in the same precision on the same device), `share_of_peak`,
+        `compile_seconds` (first call), `flops_per_step` (multiply and add counted apart; the forward pass of the
+        encoder with Keras's own layers as TensorFlow counts it, times 3 for forward and backward; the loss is left out;
+        `FastConvolution` does with fewer), `peak_flops_per_second` (best of five products of large square matrices in
+        the same precision on the same device), `share_of_peak`,
         `evaluation_seconds` (encoding train and test set and all statistics), `evaluation_overhead` (that over the time
         of the training steps between two evaluations), `peak_memory_bytes` of the process, `gpu_peak_memory_bytes`.
 
@@ -42,6 +43,7 @@ def benchmark(experiment: Experiment, seconds: float = 10.0) -> dict[str, Any]:
     labels = dataset.y_train
     machine = runtime.start(experiment, pixels=math.prod(dataset.image_shape[:2]))
     with runtime.quiet_stderr():
+        from simplexlab.models import export_model
         from simplexlab.training.learner import build_learner
         from simplexlab.training.loop import Loop
 
@@ -56,7 +58,7 @@ def benchmark(experiment: Experiment, seconds: float = 10.0) -> dict[str, Any]:
     rate = float(np.median(rates))
     with runtime.numpy_threads(experiment.threads):
         evaluation = _evaluation_seconds(loop, experiment, dataset, labels)
-    flops = forward_flops(learner.encoder, experiment.batch_size) * 3
+    flops = forward_flops(export_model(learner.encoder), experiment.batch_size) * 3
     gpus = sum(device.startswith("GPU") for device in machine.devices)
     peak = matrix_peak(machine.devices[0], experiment.precision) * max(1, gpus)  # CPU replicas share one CPU
     return {
