@@ -119,7 +119,7 @@ class SimplexLab(App[None]):
             self.notify(launch.message or "", title="A run did not start", severity="error", timeout=15, markup=False)
         # Screens below are told when they come up again: what they draw would have the top one drawn again.
         if isinstance(self.screen, FollowingScreen):
-            self.screen.show(runs, self.launcher.launches)
+            self.screen.receive(self.screen.show, runs, self.launcher.launches)
 
     def launch(self, commands: list[list[str]]) -> None:
         """Queue commands, given as the words after `simplexlab`."""

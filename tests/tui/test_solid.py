@@ -9,7 +9,9 @@ import time
 import pytest
 from tui_helpers import drive, open_run, record, text, until, write_run
 
+from simplexlab.tui.screens.compare import CompareScreen
 from simplexlab.tui.screens.run import RunScreen
+from simplexlab.tui.screens.toy import ToyScreen
 
 
 def test_a_folder_that_does_not_exist_says_how_to_begin(tmp_path):
@@ -47,6 +49,36 @@ def test_broken_folders_are_listed_and_can_be_opened(tmp_path):
             await pilot.press("escape")
 
     drive(tmp_path, steps)
+
+
+def toys_and_others(app):
+    """The recorded runs that are toys, and the others."""
+    toys = [run for run in app.runs if run.name.startswith("toy")]
+    return toys, [run for run in app.runs if run not in toys]
+
+
+@pytest.mark.parametrize(
+    ("open_screen", "content"),
+    [
+        (lambda app: ToyScreen(toys_and_others(app)[0]), "toy"),
+        (lambda app: RunScreen(toys_and_others(app)[1][0].path), "NC1"),
+        (lambda app: CompareScreen(toys_and_others(app)[1]), "NC1"),
+    ],
+    ids=["toy", "run", "compare"],
+)
+def test_runs_that_arrive_before_a_screen_is_composed_wait_for_it(demo, open_screen, content):
+    async def steps(pilot):
+        app = pilot.app
+        await until(pilot, lambda: app.runs)
+        screen = open_screen(app)
+        app.push_screen(screen)
+        assert app.screen is screen
+        assert not screen.children
+        app._take(app.runs)
+        await until(pilot, lambda: screen._drawn is not None)
+        await until(pilot, lambda: content in text(app))
+
+    drive(demo, steps)
 
 
 def test_a_run_that_is_deleted_while_it_is_open(tmp_path):

@@ -24,10 +24,11 @@ class FollowingScreen(Screen):
     def hand_over(self, method: Callable[..., None], *arguments: Any) -> None:
         """Call a method in the event loop, from a worker thread, unless the screen is left meanwhile."""
         if not get_current_worker().is_cancelled:
-            self.app.call_from_thread(self._receive, method, *arguments)
+            self.app.call_from_thread(self.receive, method, *arguments)
 
-    def _receive(self, method: Callable[..., None], *arguments: Any) -> None:
-        if not self.is_attached:
+    def receive(self, method: Callable[..., None], *arguments: Any) -> None:
+        """Call a method that needs the parts of the screen, unless they are not composed yet or taken down."""
+        if not (self.is_mounted and self.is_attached):
             return
         try:
             method(*arguments)

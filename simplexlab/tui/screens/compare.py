@@ -123,7 +123,7 @@ class CompareScreen(FollowingScreen):
 
     def _draw_if_changed(self) -> None:
         stamp = [(one.lines, one.restarts, self.runs[name].status.state) for name, one in self.followers.items()]
-        if self.is_mounted and stamp != self._drawn:
+        if stamp != self._drawn:
             self._drawn = stamp
             self._draw()
 

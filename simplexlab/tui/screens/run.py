@@ -101,8 +101,6 @@ class RunScreen(FollowingScreen):
         self.hand_over(self._take)
 
     def _take(self) -> None:
-        if not self.is_mounted:
-            return
         self.query_one("#headline", Static).update(headline(self.feed.run), layout=False)
         if (stamp := self.feed.stamp) != self._drawn:
             self._drawn = stamp
@@ -124,10 +122,9 @@ class RunScreen(FollowingScreen):
         self.hand_over(self._take_geometry, iteration, arrays)
 
     def _take_geometry(self, iteration: int, arrays: Arrays | None) -> None:
-        if self.is_mounted:
-            self.geometry = arrays
-            self.shown_iteration = None if arrays is None else iteration
-            self._draw()
+        self.geometry = arrays
+        self.shown_iteration = None if arrays is None else iteration
+        self._draw()
 
     @property
     def at(self) -> int | None:

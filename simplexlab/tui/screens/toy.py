@@ -203,7 +203,7 @@ class ToyScreen(FollowingScreen):
 
     def _take(self) -> None:
         stamp = [(feed.path, *feed.stamp) for feed in self.feeds]
-        if self.is_mounted and stamp != self._drawn:
+        if stamp != self._drawn:
             self._drawn = stamp
             self.slider.follow(sorted({frame for feed in self.feeds for frame in feed.frames}))
             self._load()
@@ -223,7 +223,7 @@ class ToyScreen(FollowingScreen):
 
     def _draw(self) -> None:
         iteration = self.slider.iteration
-        if not self.is_mounted or iteration is None:
+        if iteration is None:
             return
         newest = self.slider.position is None
         for index, feed in enumerate(self.feeds):
