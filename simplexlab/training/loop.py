@@ -42,16 +42,10 @@ class Loop:
         self.strategy = runtime.strategy
         self.replicas = runtime.replicas
         self.share = experiment.batch_size // self.replicas
-        self.splits = {
-            "train": self._resident(dataset.x_train, labels),
-            "test": self._resident(dataset.x_test, dataset.y_test),
-        }
+        # Both splits in one tensor: the graph that encodes them is traced once.
+        self.images = self._resident(np.concatenate([dataset.x_train, dataset.x_test]))
+        self.labels = self._resident(labels.astype(np.int32))
         self.sizes = {"train": len(labels), "test": len(dataset.y_test)}
-        # As few calls as the limit allows, of equal size, so that the last one pads little.
-        self.encode_shares = {
-            split: math.ceil(size / (self.replicas * math.ceil(size / ENCODED_AT_ONCE)))
-            for split, size in self.sizes.items()
-        }
         self._replica_step = tf.function(self._step, jit_compile=True) if runtime.jit else self._step
         self._replica_encode = tf.function(self._encode_part, jit_compile=True) if runtime.jit else self._encode_part
         self._chunk = 1
@@ -66,7 +60,9 @@ class Loop:
         while step < stop:
             count = self.runtime.gather(min(self._chunk, stop - step))[0]
             began = time.perf_counter()
-            losses = self._run_steps(tf.constant(step, tf.int64), tf.constant(count, tf.int64), *self.splits["train"])
+            losses = self._run_steps(
+                tf.constant(step, tf.int64), tf.constant(count, tf.int64), self.images, self.labels
+            )
             losses = losses.numpy().astype(np.float64)
             seconds = (time.perf_counter() - began) / count
             # The first call of all also traces the graph: its time says nothing about a step.
@@ -77,18 +73,15 @@ class Loop:
     def encode(self, split: str) -> np.ndarray:
         """Representations of a whole split in its order, (N, h), with the encoder in inference mode."""
         size = self.sizes[split]
-        share = self.encode_shares[split]
-        images, _ = self.splits[split]
-        parts = [
-            self._encode(tf.constant(start, tf.int32), images, share) for start in range(0, size, share * self.replicas)
-        ]
+        first = self.sizes["train"] if split == "test" else 0
+        # As few calls as the limit allows, of equal size, so that the last one pads little.
+        share = math.ceil(size / (self.replicas * math.ceil(size / ENCODED_AT_ONCE)))
+        starts = range(first, first + size, share * self.replicas)
+        parts = [self._encode(tf.constant(start), tf.constant(share), self.images) for start in starts]
         return np.concatenate([part.numpy() for part in parts])[:size]
 
-    def _resident(self, images: np.ndarray, labels: np.ndarray) -> tuple:
-        def place(array):
-            return self.strategy.experimental_distribute_values_from_function(lambda _: tf.identity(array))
-
-        return place(images), place(labels.astype(np.int32))
+    def _resident(self, array: np.ndarray):
+        return self.strategy.experimental_distribute_values_from_function(lambda _: tf.identity(array))
 
     @tf.function(reduce_retracing=True)
     def _run_steps(self, start, count, images, labels):
@@ -116,10 +109,10 @@ class Loop:
         return loss
 
     @tf.function(reduce_retracing=True)
-    def _encode(self, start, images, share):
-        return self.strategy.gather(self.strategy.run(self._replica_encode, (start, images, share)), axis=0)
+    def _encode(self, start, share, images):
+        return self.strategy.gather(self.strategy.run(self._replica_encode, (start, share, images)), axis=0)
 
-    def _encode_part(self, start, images, share):
+    def _encode_part(self, start, share, images):
         indices = start + self._replica() * share + tf.range(share)
         indices = tf.minimum(indices, tf.shape(images)[0] - 1)
         return tf.cast(self.learner.encoder(tf.gather(images, indices), training=False), self.learner.loss_dtype)
