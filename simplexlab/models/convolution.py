@@ -1,15 +1,21 @@
 """Convolutions of many channels as matrix products, which a CPU computes faster."""
 
+import math
 from collections.abc import Callable
+from functools import partial
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 # Where the products are faster, measured on two cores: see tests/benchmarks/README.md.
-WINOGRAD_CHANNELS = 128
 WINOGRAD_LARGEST_IMAGE = 32
-PRODUCT_GRADIENT_CHANNELS = 256
+WINOGRAD_CHANNELS = 128
+WINOGRAD_CHANNELS_IN_PARTS = 64
+LARGEST_KERNEL_IN_PARTS = 128  # channels; every part reads the whole transformed kernel
+PART_SIZE = 2**18  # numbers in the images of a part, so that they and their transforms stay in the cache
+MOST_PARTS = 8  # each is a piece of graph
+PRODUCT_GRADIENT_CHANNELS = {("bfloat16", 1): 256, ("bfloat16", 2): 64, ("float32", 2): 256}  # by dtype and stride
 
 # Winograd's F(4×4, 3×3), Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (CVPR 2016), §4.3: a tile of
 # 4×4 outputs is Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A, with d the 6×6 inputs that it sees and g the kernel.
@@ -33,44 +39,54 @@ POINTS = len(INPUT_TRANSFORM)
 class FastConvolution(keras.layers.Conv2D):
     """A two-dimensional convolution that a CPU computes as matrix products where they are faster.
 
-    That is on a CPU, with 3×3 kernels, stride 1, padding "same" and images in the format "channels_last", and there
+    That is on a CPU, with 3×3 kernels and images in the format "channels_last", and there
 
-    - in float32 and float64, from 128 channels on both sides, for images of up to 32×32 pixels whose sides are
-      multiples of 4: the whole convolution by Winograd's F(4×4, 3×3), which needs a quarter of the multiplications. In
+    - in float32 and float64, with stride 1 and padding "same", for images of up to 32×32 pixels whose sides are
+      multiples of 4: the whole convolution by Winograd's F(4×4, 3×3), which needs a quarter of the multiplications,
+      from 128 channels on both sides; from 64 where the batch is known and small enough to be taken in a few parts. In
       float32 its rounding error is about 1e-5 of the largest output, where the direct sum has 1e-6;
-    - in bfloat16, from 256 channels: the gradient of the kernel.
+    - the gradient of the kernel, in bfloat16 from 256 channels with stride 1 and padding "same" and from 64 with stride
+      2 and padding "valid", in float32 from 256 with the latter.
 
     Everything else is left to `keras.layers.Conv2D`, also wherever TensorFlow sees a GPU. Arguments, inputs and outputs
     are those of `keras.layers.Conv2D`; `export_model` turns the layer into one.
     """
 
     def convolution_op(self, inputs, kernel):
-        keeps_size = self.strides == self.dilation_rate == (1, 1) and self.padding == "same"
         is_plain = self.kernel_size == (3, 3) and self.groups == 1 and self.data_format == "channels_last"
-        if keeps_size and is_plain and not tf.config.list_logical_devices("GPU"):
-            convolve = faster_convolution(inputs.shape[1:], self.filters, inputs.dtype)
+        is_plain = is_plain and self.dilation_rate == (1, 1)
+        stride = {((1, 1), "same"): 1, ((2, 2), "valid"): 2}.get((self.strides, self.padding))
+        if is_plain and stride and not tf.config.list_logical_devices("GPU"):
+            convolve = faster_convolution(inputs.shape, self.filters, inputs.dtype, stride)
             if convolve is not None:
                 return convolve(inputs, tf.cast(kernel, inputs.dtype))
         return super().convolution_op(inputs, kernel)
 
 
-def faster_convolution(image_shape: tuple[int | None, ...], filters: int, dtype: str | tf.DType) -> Callable | None:
+def faster_convolution(
+    image_shape: tuple[int | None, ...], filters: int, dtype: str | tf.DType, stride: int = 1
+) -> Callable | None:
     """The function of this module that is faster on a CPU than TensorFlow's convolution, or None.
 
     Args:
-        image_shape: (height, width, channels); None where a side is not known.
+        image_shape: (number, height, width, channels); None for a length that is not known.
         filters: channels of the output.
         dtype: of images and kernel.
+        stride: 1, with one pixel of zeros on every side, or 2, without.
     """
-    *sides, channels = image_shape
+    number, *sides, channels = image_shape
     fewest = min(channels, filters)
     if None in sides:
         return None
-    if dtype == "bfloat16":
-        return convolve_with_product_gradient if fewest >= PRODUCT_GRADIENT_CHANNELS else None
+    if fewest >= PRODUCT_GRADIENT_CHANNELS.get((tf.as_dtype(dtype).name, stride), math.inf):
+        return partial(convolve_with_product_gradient, stride=stride)
     fits = all(side % TILE == 0 and side <= WINOGRAD_LARGEST_IMAGE for side in sides)
-    if dtype in ("float32", "float64") and fewest >= WINOGRAD_CHANNELS and fits:
-        return convolve_by_winograd
+    if stride == 1 and dtype in ("float32", "float64") and fits:
+        if fewest >= WINOGRAD_CHANNELS:
+            return convolve_by_winograd
+        is_small = number is not None and number * math.prod(sides) * channels <= MOST_PARTS * PART_SIZE
+        if fewest >= WINOGRAD_CHANNELS_IN_PARTS and is_small:
+            return convolve_by_winograd
     return None
 
 
@@ -84,7 +100,28 @@ def convolve_by_winograd(images, kernel):
     Returns:
         (b, height, width, filters) of the same dtype.
     """
-    number, (height, width, channels), filters = tf.shape(images)[0], images.shape[1:], kernel.shape[3]
+    channels, filters = kernel.shape[2:]
+    transform = tf.constant(np.kron(KERNEL_TRANSFORM, KERNEL_TRANSFORM), images.dtype)
+    kernels = tf.reshape(transform @ tf.reshape(kernel, (9, channels * filters)), (POINTS**2, channels, filters))
+    count = _parts(images.shape, filters)
+    if count == 1:
+        return _convolve_part(images, kernels)
+    sizes = [len(part) for part in np.array_split(range(images.shape[0]), count)]
+    return tf.concat([_convolve_part(part, kernels) for part in tf.split(images, sizes)], 0)
+
+
+def _parts(image_shape: tuple[int | None, ...], filters: int) -> int:
+    """In how many parts a batch is convolved faster than as a whole."""
+    number, *lengths = image_shape
+    if not number or max(lengths[-1], filters) > LARGEST_KERNEL_IN_PARTS:
+        return 1
+    parts = math.ceil(number * math.prod(lengths) / PART_SIZE)
+    return min(parts, number) if parts <= MOST_PARTS else 1
+
+
+def _convolve_part(images, kernels):
+    """Winograd's convolution with transformed kernels, shape (36, channels, filters)."""
+    number, (height, width, channels), filters = tf.shape(images)[0], images.shape[1:], kernels.shape[2]
     down, across = height // TILE, width // TILE
     rows_in, rows_out = _transforms(down, images.dtype)
     columns_in, columns_out = _transforms(across, images.dtype)
@@ -94,11 +131,7 @@ def convolve_by_winograd(images, kernel):
     values = tf.reshape(rows_in @ values, (POINTS * down, width, number * channels))
     values = tf.reshape(columns_in @ values, (POINTS, down, POINTS, across * number * channels))
     values = tf.reshape(tf.transpose(values, (0, 2, 1, 3)), (POINTS**2, down * across * number, channels))
-
-    kernel_transform = tf.constant(np.kron(KERNEL_TRANSFORM, KERNEL_TRANSFORM), images.dtype)
-    kernels = kernel_transform @ tf.reshape(kernel, (9, channels * filters))
-    values = values @ tf.reshape(kernels, (POINTS**2, channels, filters))
-
+    values = values @ kernels
     values = tf.transpose(tf.reshape(values, (POINTS, POINTS, down, across * number * filters)), (0, 2, 1, 3))
     values = columns_out @ tf.reshape(values, (POINTS * down, POINTS * across, number * filters))
     values = rows_out @ tf.reshape(values, (POINTS * down, width * number * filters))
@@ -117,40 +150,47 @@ def _transforms(tiles: int, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.constant(inputs, dtype), tf.constant(outputs.reshape(TILE * tiles, POINTS * tiles), dtype)
 
 
-@tf.custom_gradient
-def convolve_with_product_gradient(images, kernel):
-    """Convolve with a 3×3 kernel at stride 1 by `tf.nn.conv2d`; the kernel's gradient is nine matrix products.
+def convolve_with_product_gradient(images, kernel, stride: int = 1):
+    """Convolve with a 3×3 kernel by `tf.nn.conv2d`; the kernel's gradient is nine matrix products.
 
-    The products leave out the zeros around the image: at 4×4 pixels, three tenths of the convolution.
+    The products leave out the zeros that stride 1 reads around the image: at 4×4 pixels, three tenths of the
+    convolution.
 
     Args:
         images: (b, height, width, channels); height and width are known.
         kernel: (3, 3, channels, filters) of the same dtype.
+        stride: 1, with one pixel of zeros on every side, or 2, without.
 
     Returns:
-        (b, height, width, filters) of the same dtype.
+        (b, height, width, filters) of the same dtype; at stride 2 (b, (height − 1) // 2, (width − 1) // 2, filters).
     """
+    zeros, padding = {1: (1, "SAME"), 2: (0, "VALID")}[stride]
 
-    def gradient(upstream):
-        # Pixels first: a shift of the rows is then a view, and one of the columns copies whole pixels.
-        inputs, outputs = tf.transpose(images, (1, 2, 0, 3)), tf.transpose(upstream, (1, 2, 0, 3))
-        products = {}
-        for column in (-1, 0, 1):
-            shifted_inputs, shifted_outputs = _overlap(inputs, outputs, column, axis=1)
-            for row in (-1, 0, 1):
-                left, right = _overlap(shifted_inputs, shifted_outputs, row, axis=0)
-                left, right = (tf.reshape(values, (-1, values.shape[-1])) for values in (left, right))
-                products[row, column] = tf.matmul(left, right, transpose_a=True)
-        kernel_gradient = tf.stack([products[position] for position in sorted(products)])
-        images_gradient = tf.nn.conv2d_transpose(upstream, kernel, tf.shape(images), 1, "SAME")
-        return images_gradient, tf.reshape(kernel_gradient, kernel.shape)
+    @tf.custom_gradient
+    def convolve(images, kernel):
+        def gradient(upstream):
+            # Pixels first: a shift of the rows is then a view at stride 1, and one of the columns copies whole pixels.
+            inputs, outputs = tf.transpose(images, (1, 2, 0, 3)), tf.transpose(upstream, (1, 2, 0, 3))
+            products = {}
+            for column in range(3):
+                columns_in, columns_out = _overlap(inputs, outputs, column - zeros, stride, axis=1)
+                for row in range(3):
+                    left, right = _overlap(columns_in, columns_out, row - zeros, stride, axis=0)
+                    left, right = (tf.reshape(values, (-1, values.shape[-1])) for values in (left, right))
+                    products[row, column] = tf.matmul(left, right, transpose_a=True)
+            kernel_gradient = tf.stack([products[position] for position in sorted(products)])
+            images_gradient = tf.nn.conv2d_transpose(upstream, kernel, tf.shape(images), stride, padding)
+            return images_gradient, tf.reshape(kernel_gradient, kernel.shape)
 
-    return tf.nn.conv2d(images, kernel, 1, "SAME"), gradient
+        return tf.nn.conv2d(images, kernel, stride, padding), gradient
+
+    return convolve(images, kernel)
 
 
-def _overlap(inputs, outputs, shift: int, axis: int):
-    """The inputs that an entry of the kernel so far from its centre multiplies, and the outputs that they enter."""
-    size = inputs.shape[axis]
-    every = (slice(None),) * axis
-    seen, entered = slice(max(shift, 0), size + min(shift, 0)), slice(max(-shift, 0), size - max(shift, 0))
-    return inputs[(*every, seen)], outputs[(*every, entered)]
+def _overlap(inputs, outputs, shift: int, stride: int, axis: int):
+    """The inputs that the kernel's entry at `shift` from an output's first input multiplies, and those outputs."""
+    every, size = (slice(None),) * axis, inputs.shape[axis]
+    first = max(0, -(shift // stride))
+    last = min(outputs.shape[axis] - 1, (size - 1 - shift) // stride)
+    seen = slice(stride * first + shift, stride * last + shift + 1, stride)
+    return inputs[(*every, seen)], outputs[(*every, slice(first, last + 1))]

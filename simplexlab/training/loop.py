@@ -46,8 +46,10 @@ class Loop:
         self.images = self._resident(np.concatenate([dataset.x_train, dataset.x_test]))
         self.labels = self._resident(labels.astype(np.int32))
         self.sizes = {"train": len(labels), "test": len(dataset.y_test)}
-        self._replica_step = tf.function(self._step, jit_compile=True) if runtime.jit else self._step
-        self._replica_encode = tf.function(self._encode_part, jit_compile=True) if runtime.jit else self._encode_part
+        self._replica_step = tf.function(self._step, autograph=False, jit_compile=True) if runtime.jit else self._step
+        self._replica_encode = (
+            tf.function(self._encode_part, autograph=False, jit_compile=True) if runtime.jit else self._encode_part
+        )
         self._chunk = 1
 
     def run(self, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -83,12 +85,16 @@ class Loop:
     def _resident(self, array: np.ndarray):
         return self.strategy.experimental_distribute_values_from_function(lambda _: tf.identity(array))
 
-    @tf.function(reduce_retracing=True)
+    # Without AutoGraph: it would take the start of a run half a second to find no control flow to translate.
+    @tf.function(autograph=False, reduce_retracing=True)
     def _run_steps(self, start, count, images, labels):
-        losses = tf.TensorArray(self.learner.loss_dtype, tf.cast(count, tf.int32))
-        for offset in tf.range(tf.cast(count, tf.int32)):
+        def one_step(offset, losses):
             shares = self.strategy.run(self._replica_step, (start + tf.cast(offset, tf.int64), images, labels))
-            losses = losses.write(offset, self.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None))
+            return offset + 1, losses.write(offset, self.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None))
+
+        count = tf.cast(count, tf.int32)
+        losses = tf.TensorArray(self.learner.loss_dtype, count)
+        _, losses = tf.while_loop(lambda offset, _: offset < count, one_step, (0, losses))
         return losses.stack()
 
     def _step(self, step, images, labels):
@@ -108,7 +114,7 @@ class Loop:
         learner.optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False, reduce_retracing=True)
     def _encode(self, start, share, images):
         return self.strategy.gather(self.strategy.run(self._replica_encode, (start, share, images)), axis=0)
 

@@ -1,7 +1,8 @@
 """Where `FastConvolution`'s ways beat TensorFlow's convolution: `python tests/benchmarks/convolutions.py`.
 
-Forward pass and both gradients of one 3×3 convolution with as many filters as channels, on every core. Each cell is the
-time of TensorFlow's way over that of ours: above 1, ours is faster. The two alternate.
+Forward pass and both gradients of one 3×3 convolution, at stride 1 with as many filters as channels, at stride 2 with
+twice as many, on every core. Each cell is the time of TensorFlow's way over that of ours: above 1, ours is faster. The
+two alternate.
 """
 
 import os
@@ -14,38 +15,44 @@ import tensorflow as tf
 
 from simplexlab.models.convolution import convolve_by_winograd, convolve_with_product_gradient
 
-CASES = {
-    # method, channels, sides
-    "float32": (convolve_by_winograd, (64, 96, 128, 256, 512), (4, 8, 16, 32)),
-    "bfloat16": (convolve_with_product_gradient, (64, 128, 256, 512), (4, 8, 16, 32)),
-}
+CASES = [
+    # dtype, stride, method, channels, sides
+    ("float32", 1, convolve_by_winograd, (64, 96, 128, 256, 512), (4, 8, 16, 32)),
+    ("float32", 2, convolve_with_product_gradient, (32, 64, 128, 256), (8, 16, 32)),
+    ("bfloat16", 1, convolve_with_product_gradient, (64, 128, 256, 512), (4, 8, 16, 32)),
+    ("bfloat16", 2, convolve_with_product_gradient, (32, 64, 128, 256), (8, 16, 32)),
+]
 BATCHES = (16, 64, 256)
 ROUNDS = 9
 LARGEST = 64 * 32 * 32 * 128  # numbers in the images of a case
 
 
-def library(images, kernel):
-    return tf.nn.conv2d(images, kernel, 1, "SAME")
+def library(images, kernel, stride=1):
+    return tf.nn.conv2d(images, kernel, stride, "SAME" if stride == 1 else "VALID")
 
 
-def compiled(convolve):
-    """A graph that returns the outputs' mean and both gradients."""
+def compiled(convolve, stride: int):
+    """A graph that returns the mean of some outputs and both gradients."""
+    zeros = [[0, 0], [1, 1], [1, 1], [0, 0]]
+    options = {"stride": stride} if stride > 1 else {}
 
     @tf.function(autograph=False)
     def step(images, kernel, upstream):
         with tf.GradientTape() as tape:
             tape.watch((images, kernel))
-            outputs = convolve(images, kernel)
+            outputs = convolve(images if stride == 1 else tf.pad(images, zeros), kernel, **options)
         return tf.reduce_mean(outputs[:1, :1]), *tape.gradient(outputs, (images, kernel), upstream)
 
     return step
 
 
-def ratio(convolve, dtype: str, channels: int, side: int, batch: int) -> str:
+def ratio(convolve, dtype: str, stride: int, channels: int, side: int, batch: int) -> str:
     """Median over rounds of the time of TensorFlow's convolution over ours."""
-    images, upstream = (tf.cast(tf.random.normal((batch, side, side, channels)), dtype) for _ in range(2))
-    kernel = tf.cast(tf.random.normal((3, 3, channels, channels)), dtype)
-    ways, ratios = [compiled(library), compiled(convolve)], []
+    filters = channels * stride
+    images = tf.cast(tf.random.normal((batch, side, side, channels)), dtype)
+    upstream = tf.cast(tf.random.normal((batch, side // stride, side // stride, filters)), dtype)
+    kernel = tf.cast(tf.random.normal((3, 3, channels, filters)), dtype)
+    ways, ratios = [compiled(library, stride), compiled(convolve, stride)], []
     for _ in range(ROUNDS + 2):
         seconds = []
         for way in ways:
@@ -57,12 +64,10 @@ def ratio(convolve, dtype: str, channels: int, side: int, batch: int) -> str:
 
 
 if __name__ == "__main__":
-    for dtype, (convolve, many_channels, sides) in CASES.items():
-        print(f"{dtype}, batches of {', '.join(map(str, BATCHES))}")
+    for dtype, stride, convolve, many_channels, sides in CASES:
+        print(f"{dtype}, stride {stride}, batches of {', '.join(map(str, BATCHES))}")
         for channels in many_channels:
             for side in sides:
-                cells = [
-                    ratio(convolve, dtype, channels, side, batch) if batch * side**2 * channels <= LARGEST else "    –"
-                    for batch in BATCHES
-                ]
+                fitting = [batch for batch in BATCHES if batch * side**2 * channels <= LARGEST]
+                cells = [ratio(convolve, dtype, stride, channels, side, batch) for batch in fitting]
                 print(f"  {channels:3} channels, {side:2}×{side:<2}", *cells, flush=True)

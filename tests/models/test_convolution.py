@@ -1,5 +1,7 @@
 """Fast convolutions against the definition, TensorFlow's gradients and Keras's layer."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -10,20 +12,26 @@ from simplexlab.models import convolution as module
 from simplexlab.models.convolution import convolve_by_winograd, convolve_with_product_gradient, faster_convolution
 
 METHODS = {
-    convolve_by_winograd: [(4, 4), (8, 4), (12, 20), (32, 32)],
-    convolve_with_product_gradient: [(1, 1), (2, 5), (4, 4), (7, 8)],
+    (convolve_by_winograd, 1): [(4, 4), (8, 4), (12, 20), (32, 32)],
+    (convolve_with_product_gradient, 1): [(1, 1), (2, 5), (4, 4), (7, 8)],
+    (convolve_with_product_gradient, 2): [(3, 3), (4, 6), (10, 10), (9, 5)],
 }
-CASES = [(method, shape) for method, shapes in METHODS.items() for shape in shapes]
+CASES = [
+    pytest.param(method if stride == 1 else partial(method, stride=stride), stride, shape)
+    for (method, stride), shapes in METHODS.items()
+    for shape in shapes
+]
 
 
 def numbers(seed, *shape, dtype="float64"):
     return tf.cast(np.random.default_rng(seed).normal(size=shape), dtype)
 
 
-def by_definition(images, kernel):
-    """out[b, i, j] = Σ in[b, i + u − 1, j + v − 1] · kernel[u, v], with zeros around the image."""
-    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))
+def by_definition(images, kernel, stride):
+    """out[b, i, j] = Σ in[b, s·i + u − p, s·j + v − p] · kernel[u, v], with p = 1 at stride s = 1 and p = 0 at 2."""
+    padding = 1 if stride == 1 else 0
+    padded = np.pad(images, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2))[:, ::stride, ::stride]
     return np.einsum("bijcuv,uvcd->bijd", windows, kernel)
 
 
@@ -34,21 +42,22 @@ def gradients(convolve, images, kernel, upstream):
     return tape.gradient(outputs, (images, kernel), upstream)
 
 
-def library(images, kernel):
-    return tf.nn.conv2d(images, kernel, 1, "SAME")
+def library(images, kernel, stride=1):
+    return tf.nn.conv2d(images, kernel, stride, "SAME" if stride == 1 else "VALID")
 
 
-@pytest.mark.parametrize(("convolve", "sides"), CASES)
-def test_the_outputs_are_those_of_the_definition(convolve, sides):
+@pytest.mark.parametrize(("convolve", "stride", "sides"), CASES)
+def test_the_outputs_are_those_of_the_definition(convolve, stride, sides):
     images, kernel = numbers(0, 3, *sides, 5), numbers(1, 3, 3, 5, 4)
-    expected = by_definition(images.numpy(), kernel.numpy())
+    expected = by_definition(images.numpy(), kernel.numpy(), stride)
     np.testing.assert_allclose(convolve(images, kernel), expected, rtol=0, atol=1e-12 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize(("convolve", "sides"), CASES)
-def test_the_gradients_are_those_of_tensorflow(convolve, sides):
-    images, kernel, upstream = numbers(0, 3, *sides, 5), numbers(1, 3, 3, 5, 4), numbers(2, 3, *sides, 4)
-    expected = gradients(library, images, kernel, upstream)
+@pytest.mark.parametrize(("convolve", "stride", "sides"), CASES)
+def test_the_gradients_are_those_of_tensorflow(convolve, stride, sides):
+    images, kernel = numbers(0, 3, *sides, 5), numbers(1, 3, 3, 5, 4)
+    upstream = numbers(2, *library(images, kernel, stride).shape)
+    expected = gradients(partial(library, stride=stride), images, kernel, upstream)
     compiled = tf.function(lambda *tensors: gradients(convolve, *tensors), autograph=False)
     for found in (gradients(convolve, images, kernel, upstream), compiled(images, kernel, upstream)):
         for one, other in zip(found, expected, strict=True):
@@ -76,23 +85,68 @@ def test_the_bfloat16_gradient_is_as_near_to_the_exact_one_as_the_librarys():
 
 
 @pytest.mark.parametrize(
-    ("shape", "filters", "dtype", "method"),
+    ("number", "parts"),
+    [(1, [1]), (4, [2, 2]), (7, [2, 2, 2, 1]), (16, [2] * 8), (17, [17]), (None, [None])],
+    ids=str,
+)
+def test_a_batch_in_parts_is_the_batch(number, parts, monkeypatch):
+    """Two images of 8×8×4 numbers are a part; 17 would be more than the most parts."""
+    monkeypatch.setattr(module, "PART_SIZE", 2 * 8 * 8 * 4)
+    whole, taken = module._convolve_part, []
+
+    def recording(images, kernels):
+        taken.append(images.shape[0])
+        return whole(images, kernels)
+
+    monkeypatch.setattr(module, "_convolve_part", recording)
+    shapes = [(number, 8, 8, 4), (3, 3, 4, 6), (number, 8, 8, 6)]
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec(shape, "float64") for shape in shapes])
+    def results(images, kernel, upstream):
+        found = gradients(convolve_by_winograd, images, kernel, upstream)
+        assert taken == parts
+        return convolve_by_winograd(images, kernel), *found
+
+    tensors = [numbers(seed, *(length or 5 for length in shape)) for seed, shape in enumerate(shapes)]
+    expected = library(*tensors[:2]), *gradients(library, *tensors)
+    for one, other in zip(results(*tensors), expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12 * np.abs(other).max())
+
+
+def test_large_kernels_are_read_once():
+    assert module._parts((64, 16, 16, 128), 128) == 8
+    assert module._parts((64, 16, 16, 128), 256) == 1
+
+
+@pytest.mark.parametrize(
+    ("shape", "filters", "dtype", "stride", "method"),
     [
-        ((16, 16, 128), 128, "float32", convolve_by_winograd),
-        ((4, 32, 256), 128, "float64", convolve_by_winograd),
-        ((16, 16, 127), 128, "float32", None),
-        ((16, 16, 128), 64, "float32", None),
-        ((6, 8, 128), 128, "float32", None),
-        ((36, 36, 128), 128, "float32", None),
-        ((None, 8, 128), 128, "float32", None),
-        ((16, 16, 128), 128, "bfloat16", None),
-        ((16, 16, 128), 128, "float16", None),
-        ((7, 7, 256), 256, "bfloat16", convolve_with_product_gradient),
-        ((None, 8, 256), 256, "bfloat16", None),
+        ((None, 16, 16, 128), 128, "float32", 1, convolve_by_winograd),
+        ((256, 32, 32, 128), 128, "float32", 1, convolve_by_winograd),
+        ((None, 4, 32, 256), 128, "float64", 1, convolve_by_winograd),
+        ((None, 16, 16, 127), 128, "float32", 1, None),
+        ((None, 16, 16, 128), 64, "float32", 1, None),
+        ((128, 16, 16, 64), 64, "float32", 1, convolve_by_winograd),
+        ((129, 16, 16, 64), 64, "float32", 1, None),
+        ((64, 16, 16, 64), 63, "float32", 1, None),
+        ((None, 6, 8, 128), 128, "float32", 1, None),
+        ((None, 36, 36, 128), 128, "float32", 1, None),
+        ((None, None, 8, 128), 128, "float32", 1, None),
+        ((None, 16, 16, 128), 128, "bfloat16", 1, None),
+        ((None, 16, 16, 128), 128, "float16", 1, None),
+        ((None, 7, 7, 256), 256, "bfloat16", 1, convolve_with_product_gradient),
+        ((None, None, 8, 256), 256, "bfloat16", 1, None),
+        ((None, 18, 18, 64), 128, "bfloat16", 2, convolve_with_product_gradient),
+        ((None, 18, 18, 32), 64, "bfloat16", 2, None),
+        ((None, 10, 10, 256), 512, "float32", 2, convolve_with_product_gradient),
+        ((None, 8, 8, 128), 256, "float32", 2, None),
+        ((None, 8, 8, 512), 512, "float64", 2, None),
     ],
 )
-def test_which_images_take_which_way(shape, filters, dtype, method):
-    assert faster_convolution(shape, filters, dtype) is method
+def test_which_images_take_which_way(shape, filters, dtype, stride, method):
+    found = faster_convolution(shape, filters, dtype, stride)
+    assert getattr(found, "func", found) is method
+    assert method is not convolve_with_product_gradient or found.keywords == {"stride": stride}
 
 
 @pytest.fixture
@@ -101,8 +155,9 @@ def taken(monkeypatch):
     calls = []
 
     def recording(*arguments):
-        calls.append(faster_convolution(*arguments))
-        return calls[-1]
+        found = faster_convolution(*arguments)
+        calls.append(getattr(found, "func", found))
+        return found
 
     monkeypatch.setattr(module, "faster_convolution", recording)
     return calls
@@ -131,9 +186,25 @@ def test_the_layer_is_keras_convolution(dtype, tolerance, taken):
 
 
 @pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 1e-2)], ids=lambda value: str(value)
+)
+def test_the_layer_of_stride_2_is_keras_convolution(dtype, tolerance, taken):
+    images = numbers(0, 2, 10, 10, 256, dtype="float32")
+    found = []
+    for layer in both_layers(256, 256, padding="valid", strides=2, dtype=dtype, use_bias=False):
+        with tf.GradientTape() as tape:
+            outputs = layer(images)
+        found.append([tf.cast(values, "float32") for values in (outputs, tape.gradient(outputs, layer.kernel))])
+    assert taken == [convolve_with_product_gradient]
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * np.abs(other).max())
+
+
+@pytest.mark.parametrize(
     "options",
     [
         {"padding": "valid"},
+        {"padding": "valid", "strides": (1, 2)},
         {"padding": "same", "strides": 2},
         {"padding": "same", "size": 5},
         {"padding": "same", "groups": 2},
