@@ -116,6 +116,7 @@ def test_trains_and_reloads_in_plain_keras(tmp_path):
     generator = np.random.default_rng(5)
     labels = np.arange(90) % 3
     images = generator.normal(size=(90, 6)).astype(np.float32) + 2 * np.eye(6)[labels]
+    keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(8), keras.layers.UnitNormalization()])
     model.compile(keras.optimizers.SGD(0.3), SupervisedContrastive(0.2))
     history = model.fit(images, labels, batch_size=30, epochs=6, verbose=0).history["loss"]

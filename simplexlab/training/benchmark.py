@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from simplexlab.config import Experiment
-from simplexlab.data import load
+from simplexlab.data import Dataset, load
 from simplexlab.training import runtime
 from simplexlab.training.evaluation import Representations, evaluate
 from simplexlab.training.run import objective_of
@@ -40,6 +40,11 @@ def benchmark(experiment: Experiment, seconds: float = 10.0) -> dict[str, Any]:
     """
     experiment = experiment.resolve()
     dataset = load(experiment.dataset, experiment.data_dir)
+    with runtime.keras_precision(experiment.precision):
+        return _measure(experiment, dataset, seconds)
+
+
+def _measure(experiment: Experiment, dataset: Dataset, seconds: float) -> dict[str, Any]:
     labels = dataset.y_train
     machine = runtime.start(experiment, pixels=math.prod(dataset.image_shape[:2]))
     with runtime.quiet_stderr():
@@ -101,7 +106,7 @@ def _rates(loop: Any, done: int, seconds: float) -> list[float]:
     raise AssertionError("the loop has no end here")
 
 
-def _evaluation_seconds(loop: Any, experiment: Experiment, dataset: Any, labels: np.ndarray) -> float:
+def _evaluation_seconds(loop: Any, experiment: Experiment, dataset: Dataset, labels: np.ndarray) -> float:
     objective = objective_of(experiment)
     times = []
     for repeat in range(4):

@@ -65,7 +65,6 @@ def build_learner(experiment: Experiment, dataset: Dataset) -> Learner:
     Raises:
         UsageError: K > dimension + 1 for CE-fix, or images too small for the encoder.
     """
-    keras.utils.set_random_seed(experiment.seed)
     mean, deviation = dataset.channel_statistics()
     encoder = build_encoder(
         experiment.encoder,

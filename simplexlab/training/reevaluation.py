@@ -40,17 +40,17 @@ def reevaluate(folder: Path) -> dict[str, Any]:
     experiment = Experiment.from_dict(run.config["experiment"])
     dataset = load(experiment.dataset, experiment.data_dir)
     labels, _ = read_labels(run.path)
-    with runtime.quiet_stderr():
+    with runtime.keras_precision(experiment.precision):
         import keras
 
-        runtime.set_precision(experiment.precision)
-        model = keras.models.load_model(model_path, compile=False)
-    head = model.layers[-1]
-    encoder = keras.Model(model.inputs, head.input)
-    train, test = (
-        Representations(encoder.predict(images, batch_size=256, verbose=0), targets)
-        for images, targets in ((dataset.x_train, labels), (dataset.x_test, dataset.y_test))
-    )
+        with runtime.quiet_stderr():
+            model = keras.models.load_model(model_path, compile=False)
+        head = model.layers[-1]
+        encoder = keras.Model(model.inputs, head.input)
+        train, test = (
+            Representations(encoder.predict(images, batch_size=256, verbose=0), targets)
+            for images, targets in ((dataset.x_train, labels), (dataset.x_test, dataset.y_test))
+        )
     weights = None if experiment.loss == "sc" else np.asarray(head.kernel).T
     probe = run.result.get("train_error_probe") is not None
     iteration = run.result["evaluated_at"]

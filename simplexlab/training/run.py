@@ -153,13 +153,17 @@ class _Task:
 
 def _follow(task: _Task, interrupted: Callable[[], bool]) -> dict[str, Any]:
     """What a worker other than 0 does."""
-    with runtime.lost_workers_told(task.cluster):
+    with runtime.lost_workers_told(task.cluster), runtime.keras_precision(task.experiment.precision):
         return _Run(task, interrupted).execute()
 
 
 def _write(task: _Task, writer: RunWriter, interrupted: Callable[[], bool], callbacks: "Callbacks") -> dict[str, Any]:
     writer.save_labels(task.labels, task.flipped)
-    with runtime.lost_workers_told(task.cluster), runtime.numpy_threads(task.experiment.threads):
+    with (
+        runtime.lost_workers_told(task.cluster),
+        runtime.numpy_threads(task.experiment.threads),
+        runtime.keras_precision(task.experiment.precision),
+    ):
         return _Run(task, interrupted, writer, callbacks).execute()
 
 

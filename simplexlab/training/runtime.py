@@ -1,4 +1,4 @@
-"""Start TensorFlow for one run: quietly, with its threads, its replicas and its arithmetic."""
+"""Start TensorFlow for one run, quietly, with its threads and replicas; what of the process it changes meanwhile."""
 
 import contextlib
 import gc
@@ -62,7 +62,7 @@ class Runtime:
 
 
 def start(experiment: Experiment, cluster: Cluster = Cluster(), pixels: int | None = None) -> Runtime:  # noqa: B008
-    """Import TensorFlow, set its threads, logical devices and Keras's precision, and return the `Runtime`.
+    """Import TensorFlow, set its threads and logical devices, and return the `Runtime`.
 
     TensorFlow fixes threads and logical devices at its first operation, so one process starts one kind of runtime. In a
     process that has used TensorFlow already, the default number of threads is left as it is.
@@ -111,7 +111,6 @@ def start(experiment: Experiment, cluster: Cluster = Cluster(), pixels: int | No
                 strategy = tf.distribute.MultiWorkerMirroredStrategy()
     with quiet_stderr():
         tf.config.list_logical_devices()
-        set_precision(experiment.precision)
         if len(names) > 1 and not several:
             operations = None if "GPU" in names[0] else tf.distribute.ReductionToOneDevice()
             strategy = tf.distribute.MirroredStrategy(names, cross_device_ops=operations)
@@ -171,12 +170,20 @@ def numpy_threads(threads: int | None) -> contextlib.AbstractContextManager:
     return threadpool_limits(thread_counts(threads)[1], user_api="blas")
 
 
-def set_precision(precision: str) -> None:
-    """Set Keras's global dtype: float32, float64, or bfloat16 arithmetic over float32 parameters."""
-    import keras
-
+@contextlib.contextmanager
+def keras_precision(precision: str) -> Iterator[None]:
+    """Within the block Keras's global dtype is float32, float64, or bfloat16 arithmetic over float32 parameters."""
+    with quiet_stderr():
+        _import_tensorflow()
+        import keras
+    saved = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64" if precision == "float64" else "float32")
     keras.config.set_dtype_policy({"bfloat16": "mixed_bfloat16"}.get(precision, precision))
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(saved[0])
+        keras.config.set_dtype_policy(saved[1])
 
 
 @contextlib.contextmanager

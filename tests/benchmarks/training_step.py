@@ -179,7 +179,7 @@ def serve_simplexlab(name: str, precision: str, loss: str) -> None:
         y_test=labels,
         class_names=tuple(map(str, range(CLASSES))),
     )
-    with started.strategy.scope():
+    with runtime.keras_precision(precision), started.strategy.scope():
         learner = build_learner(experiment, dataset)
     loop, done = Loop(experiment, dataset, labels, learner, started), 0
 

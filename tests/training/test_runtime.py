@@ -1,7 +1,10 @@
-"""Threads of a run."""
+"""What a run changes of its process: threads, Keras's precision."""
 
+import contextlib
 import os
 
+import keras
+import pytest
 import scipy.linalg  # noqa: F401
 from threadpoolctl import threadpool_info
 
@@ -20,6 +23,19 @@ def test_numpys_threads_are_limited_for_a_run_only():
     assert blas_threads() == before
     with runtime.numpy_threads(2):
         assert set(blas_threads()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("precision", "floatx", "compute"),
+    [("float32", "float32", "float32"), ("float64", "float64", "float64"), ("bfloat16", "float32", "bfloat16")],
+)
+def test_keras_has_a_runs_precision_for_that_run_only(precision, floatx, compute):
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    with contextlib.suppress(ZeroDivisionError), runtime.keras_precision(precision):
+        assert keras.config.floatx() == floatx
+        assert keras.config.dtype_policy().compute_dtype == compute
+        raise ZeroDivisionError
+    assert (keras.config.floatx(), keras.config.dtype_policy()) == before
 
 
 def test_threads_follow_the_size_of_the_network():
