@@ -119,6 +119,7 @@ def _parts(image_shape: tuple[int | None, ...], filters: int) -> int:
     return min(parts, number) if parts <= MOST_PARTS else 1
 
 
+@tf.function(autograph=False)  # the parts of a batch, and layers of one shape, are traced once
 def _convolve_part(images, kernels):
     """Winograd's convolution with transformed kernels, shape (36, channels, filters)."""
     number, (height, width, channels), filters = tf.shape(images)[0], images.shape[1:], kernels.shape[2]

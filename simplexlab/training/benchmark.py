@@ -111,8 +111,7 @@ def _evaluation_seconds(loop: Any, experiment: Experiment, dataset: Dataset, lab
     times = []
     for repeat in range(4):
         began = time.perf_counter()
-        train = Representations(loop.encode("train"), labels)
-        test = Representations(loop.encode("test"), dataset.y_test)
+        train, test = map(Representations, loop.encode(), (labels, dataset.y_test))
         evaluate(train, test, objective, loop.learner.weights(), iteration=repeat)
         times.append(time.perf_counter() - began)
     return float(np.median(times[1:]))  # the first compiles

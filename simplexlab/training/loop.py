@@ -14,7 +14,7 @@ from simplexlab.data.sampling import batch_indices
 from simplexlab.training.learner import Learner
 from simplexlab.training.runtime import Runtime
 
-ENCODED_AT_ONCE = 512
+ENCODED_PIXELS = {"CPU": 2**17, "GPU": 2**19}  # at once on a replica, of all images of a part
 CHUNK_SECONDS = 0.5
 
 
@@ -42,14 +42,18 @@ class Loop:
         self.strategy = runtime.strategy
         self.replicas = runtime.replicas
         self.share = experiment.batch_size // self.replicas
-        # Both splits in one tensor: the graph that encodes them is traced once.
+        # Both splits in one tensor: they are encoded together.
         self.images = self._resident(np.concatenate([dataset.x_train, dataset.x_test]))
         self.labels = self._resident(labels.astype(np.int32))
-        self.sizes = {"train": len(labels), "test": len(dataset.y_test)}
+        self.train_size, self.size = len(labels), len(labels) + len(dataset.y_test)
         self._replica_step = tf.function(self._step, autograph=False, jit_compile=True) if runtime.jit else self._step
         self._replica_encode = (
             tf.function(self._encode_part, autograph=False, jit_compile=True) if runtime.jit else self._encode_part
         )
+        # As few calls as the limit allows, of one size, so that their graph knows it and the last one pads little.
+        images = math.ceil(self.size / self.replicas)
+        limit = max(1, ENCODED_PIXELS[runtime.devices[0][:3]] // math.prod(dataset.image_shape[:2]))
+        self.encoded_share = math.ceil(images / math.ceil(images / limit))
         self._chunk = 1
 
     def run(self, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -72,15 +76,11 @@ class Loop:
             step += count
             yield step, losses
 
-    def encode(self, split: str) -> np.ndarray:
-        """Representations of a whole split in its order, (N, h), with the encoder in inference mode."""
-        size = self.sizes[split]
-        first = self.sizes["train"] if split == "test" else 0
-        # As few calls as the limit allows, of equal size, so that the last one pads little.
-        share = math.ceil(size / (self.replicas * math.ceil(size / ENCODED_AT_ONCE)))
-        starts = range(first, first + size, share * self.replicas)
-        parts = [self._encode(tf.constant(start), tf.constant(share), self.images) for start in starts]
-        return np.concatenate([part.numpy() for part in parts])[:size]
+    def encode(self) -> tuple[np.ndarray, np.ndarray]:
+        """Representations of all training and of all test images, (N, h) and (M, h), by the encoder in inference."""
+        starts = range(0, self.size, self.encoded_share * self.replicas)
+        values = np.concatenate([self._encode(tf.constant(start), self.images).numpy() for start in starts])
+        return values[: self.train_size], values[self.train_size : self.size]
 
     def _resident(self, array: np.ndarray):
         return self.strategy.experimental_distribute_values_from_function(lambda _: tf.identity(array))
@@ -101,7 +101,7 @@ class Loop:
         """One step of one replica; returns its part of the mean loss of the global batch."""
         experiment, learner = self.experiment, self.learner
         first = self._replica() * self.share
-        indices = batch_indices(experiment.seed, step, experiment.batch_size, self.sizes["train"])
+        indices = batch_indices(experiment.seed, step, experiment.batch_size, self.train_size)
         indices = tf.slice(indices, [first], [self.share])
         batch = tf.gather(images, indices)
         targets = tf.gather(labels, indices)
@@ -115,11 +115,11 @@ class Loop:
         return loss
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def _encode(self, start, share, images):
-        return self.strategy.gather(self.strategy.run(self._replica_encode, (start, share, images)), axis=0)
+    def _encode(self, start, images):
+        return self.strategy.gather(self.strategy.run(self._replica_encode, (start, images)), axis=0)
 
-    def _encode_part(self, start, share, images):
-        indices = start + self._replica() * share + tf.range(share)
+    def _encode_part(self, start, images):
+        indices = start + self._replica() * self.encoded_share + tf.range(self.encoded_share)
         indices = tf.minimum(indices, tf.shape(images)[0] - 1)
         return tf.cast(self.learner.encoder(tf.gather(images, indices), training=False), self.learner.loss_dtype)
 
