@@ -16,20 +16,20 @@ class SupervisedContrastive(keras.losses.Loss):
     The representations are taken as they come: put them on the unit sphere and give a temperature τ, or on the sphere
     of radius 1/√τ and leave the temperature at 1. The paper sums over the anchors (`reduction="sum"`); the default is
     Keras's mean over the anchors. Under a `tf.distribute` strategy every anchor sees the batch of all replicas.
-    bfloat16 and float16 representations are computed in float32; give `dtype="float64"` for double precision.
+    Computed in float32 or, with `dtype="float64"`, in double precision, whatever the dtype of the representations.
 
     Args:
         temperature: positive number that divides the inner products.
         reduction: as in every Keras loss, e.g. `"sum_over_batch_size"` (mean), `"sum"`, `None` (values per anchor).
         name: name of the loss.
-        dtype: dtype of the computation; by default Keras's `floatx`.
+        dtype: dtype of the computation, raised to float32; by default Keras's `floatx`.
 
     Call arguments:
         y_true: integer labels, shape (b,) or (b, 1).
         y_pred: representations, shape (b, h).
 
     Raises:
-        ValueError: the temperature is not positive, or the labels are not sparse.
+        ValueError: the temperature is not positive, the labels are not sparse, or the representations no vectors.
 
     Example:
         >>> model.compile(optimizer="sgd", loss=SupervisedContrastive(temperature=0.1))
@@ -46,7 +46,8 @@ class SupervisedContrastive(keras.losses.Loss):
         name: str = "supervised_contrastive",
         dtype: str | None = None,
     ):
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        # Keras casts the labels too, and half precision would make one of several labels.
+        super().__init__(name, reduction, keras.backend.result_type(dtype or keras.config.floatx(), "float32"))
         if not 0.0 < temperature < float("inf"):
             raise ValueError(f"temperature must be a positive finite number, not {temperature}")
         self.temperature = float(temperature)
@@ -57,7 +58,7 @@ class SupervisedContrastive(keras.losses.Loss):
 
     def get_config(self) -> dict:
         """Arguments that rebuild this loss."""
-        return {**super().get_config(), "temperature": self.temperature}
+        return {**super().get_config(), "temperature": self.temperature, "dtype": self.dtype}
 
 
 def supervised_contrastive(y_true, y_pred, temperature: float = 1.0):
@@ -71,6 +72,8 @@ def supervised_contrastive(y_true, y_pred, temperature: float = 1.0):
     anchors = ops.convert_to_tensor(y_pred)
     if keras.backend.standardize_dtype(anchors.dtype) in ("bfloat16", "float16"):
         anchors = ops.cast(anchors, "float32")
+    if anchors.shape.rank not in (2, None):
+        raise ValueError(f"representations must have shape (b, h), not {tuple(anchors.shape)}")
     labels = ops.convert_to_tensor(y_true)
     if len(labels.shape) == 2 and labels.shape[1] not in (1, None):
         raise ValueError(f"labels must be integers of shape (b,) or (b, 1), not one-hot rows of shape {labels.shape}")

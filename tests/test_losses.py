@@ -134,6 +134,27 @@ def test_bad_temperature(temperature):
         SupervisedContrastive(temperature)
 
 
+def test_the_configuration_makes_the_same_loss():
+    loss = SupervisedContrastive(0.3, reduction="sum", name="mine", dtype="float64")
+    copy = SupervisedContrastive.from_config(loss.get_config())
+    names = ("temperature", "reduction", "name", "dtype")
+    assert [getattr(copy, name) for name in names] == [getattr(loss, name) for name in names]
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_many_labels_stay_apart_in_half_precision(dtype):
+    points = unit_vectors(np.random.default_rng(0), 8, 4)
+    labels = np.arange(8) // 2
+    expected = SupervisedContrastive(0.5, dtype="float32")(labels, points)
+    assert SupervisedContrastive(0.5, dtype=dtype)(labels + 5000, points) == expected
+
+
+@pytest.mark.parametrize("shape", [(6,), (6, 2, 2)])
+def test_representations_that_are_no_vectors_are_refused(shape):
+    with pytest.raises(ValueError, match=r"must have shape \(b, h\)"):
+        SupervisedContrastive()(np.arange(6) // 2, np.ones(shape))
+
+
 def test_one_hot_labels_are_refused():
     with pytest.raises(ValueError, match="not one-hot"):
         SupervisedContrastive()(np.eye(3), np.eye(3))
