@@ -1,6 +1,7 @@
 """The report of a sweep: one HTML page with its settings, figures, tables and commands, and nothing outside it."""
 
 import base64
+import dataclasses
 import datetime
 import io
 from collections.abc import Iterable, Sequence
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from simplexlab import __version__
-from simplexlab.config import flag, format_value
+from simplexlab.config import flag
 from simplexlab.errors import UsageError
 from simplexlab.figures import distributions, time_to_fit
 from simplexlab.figures.style import styled
@@ -109,7 +110,9 @@ def _settings(runs: Sequence[Run]) -> str:
 
 
 def _shown(value: Any) -> str:
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else format_value(value)
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _time_to_fit(runs: Sequence[Run]) -> str:
@@ -119,18 +122,20 @@ def _time_to_fit(runs: Sequence[Run]) -> str:
         return "<p>No run has finished yet.</p>"
     body = _figure(numbers, time_to_fit)
     headings = ("dataset", "curve", "growth exponent (95 %)", "T(0)", "T(1) − T(0)", "noise of log T", "runs", "never")
-    lines = []
+    lines, unknown = [], []
     for panel in numbers["panels"]:
         for curve in panel["curves"]:
             growth = curve["growth"]
             if growth is None:
-                told = [curve["growth_unknown"], "", "", "", str(len(curve["runs"]))]
+                told = ["unknown", "", "", "", str(len(curve["runs"]))]
+                unknown.append(f"{curve['label']}: {curve['growth_unknown']}.")
                 told.append(str(sum(run["censored"] for run in curve["runs"])))
             else:
                 told = [exponent_text(growth), f"{growth['start']:.0f}", f"{growth['rise']:.0f}"]
                 told += [f"{growth['noise']:.2f}", str(growth["runs"]), str(growth["censored"])]
             lines.append([panel["dataset"], curve["label"], *told])
-    return body + _table(headings, lines)
+    notes = f'<p class="muted">{escape(" ".join(unknown))}</p>' if unknown else ""
+    return body + _table(headings, lines) + notes
 
 
 def _loss_against_theory(runs: Sequence[Run]) -> str:
@@ -221,8 +226,12 @@ def _cell(value: Any) -> str:
 
 
 def _table(headings: Iterable[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table; columns whose first cell begins with a digit or a dash are numbers."""
-    numbers = [cell[:1].isdigit() or cell[:1] in ("–", "-") for cell in lines[0]]
+    """A table; columns are numbers where every cell begins with a digit or a dash, is empty or unknown."""
+    columns = zip(*lines, strict=True)
+    numbers = [
+        all(cell[:1].isdigit() or cell[:1] in ("–", "-", "") or cell == "unknown" for cell in column)
+        for column in columns
+    ]
 
     def row(cells: Iterable[str], tag: str) -> str:
         marks = (" class=number" if number else "" for number in numbers)
@@ -236,5 +245,6 @@ def _table(headings: Iterable[str], lines: Sequence[Sequence[str]]) -> str:
 def _commands(sweep: SweepFolder) -> str:
     name = sweep.path.resolve().name
     commands = [f"{command} --run-dir {name}" for command in sweep.commands] + [f"simplexlab report {name}"]
-    single = next(iter(sweep.experiments.values())).command_line()
+    first = next(iter(sweep.experiments.values()))
+    single = dataclasses.replace(first, run_dir="runs", name=None).command_line()
     return f"<pre>{escape(chr(10).join(commands))}</pre><p>A single run, the first:</p><pre>{escape(single)}</pre>"

@@ -72,6 +72,7 @@ def sweep(
     json: Json = False,
 ) -> int:
     """Train a grid of losses, corruptions, seeds and any other option, each run once; write a table."""
+    from simplexlab.data import require
     from simplexlab.sweep import SweepFolder, execute, place, rows, runs_of
     from simplexlab.sweep.plan import parse_shard
 
@@ -87,6 +88,8 @@ def sweep(
         grid = _grid(preset, losses, corruptions, seeds, set_)
         experiments = grid.experiments()
         placement = place(devices, jobs, threads)
+        for dataset, data_dir in {(experiment.dataset, experiment.data_dir): None for experiment in experiments}:
+            require(dataset, data_dir)  # told once, before a whole grid of runs fails of it
         path = run_dir or f"sweeps/{preset or _datasets(grid)}"
         folder = SweepFolder.write(path, experiments, f"simplexlab sweep {grid.options_line()}")
     experiments = experiments[part - 1 :: parts]

@@ -88,7 +88,14 @@ def draw(numbers: dict[str, Any]) -> tuple[Figure, str]:
             axes.set_title(f"γ {label}")
         row[0].set_ylabel(f"{panel['dataset']}\nangular similarity γ")
         _draw_errors(row[3], panel)
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
+    # Anchored to the figure's own frame: the caption below makes the page that is saved taller.
+    figure.legend(
+        *grid[0, 0].get_legend_handles_labels(),
+        loc="outside lower left",
+        bbox_to_anchor=(0, 0, 1, 1),
+        bbox_transform=figure.transFigure,
+        ncols=2,
+    )
     return figure, _caption(numbers)
 
 

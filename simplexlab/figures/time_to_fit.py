@@ -19,7 +19,7 @@ TITLES = {2: "Time to fit corrupted labels: CE and SC", 8: "Time to fit corrupte
 LOSSES = {2: ("ce", "sc"), 8: ("ce", "ce-fix", "sc")}
 LABELS = {"ce": "CE", "ce-fix": "CE-fix", "sc": "SC"}
 COLORS = {"ce": CLASS_COLORS[0], "ce-fix": CLASS_COLORS[2], "sc": CLASS_COLORS[1]}
-MARKERS = {"ce": "o", "ce-fix": "^", "sc": "s"}
+MARKERS = {"ce": "oDph", "ce-fix": "^v<>", "sc": "sPX*"}  # of the curves of one loss
 SHIFTS = {"ce": -0.008, "ce-fix": 0.0, "sc": 0.008}  # in corruption, so that runs do not hide one another
 LINE_STYLES = ("-", "--", "-.", ":")
 SWEPT = ("loss", "corrupt", "seed", "dataset")
@@ -30,8 +30,9 @@ def time_to_fit(runs: Sequence[Run], number: int = 8) -> dict[str, Any]:
 
     A curve is made of the runs that differ in corruption and seed only. Its growth exponent is that of
     `simplexlab.sweep.growth.fit_growth`. Its linear trend is the straight line through the runs up to half of the
-    largest corruption; the ratio of a time to it is 1 at every corruption where growth is linear, and rises above 1
-    where it is superlinear.
+    largest corruption, known where most of them were fitted at two corruptions at least; the ratio of a time to it is 1
+    at every corruption where growth is linear, and rises above 1 where it is superlinear. Of a run that never fitted it
+    is a lower bound.
 
     Args:
         runs: training runs; those that have not finished, or of other losses, are passed over.
@@ -101,7 +102,8 @@ def _curve(loss: str, settings: dict[str, Any], members: list[dict[str, Any]]) -
     except ValueError as error:
         curve["growth_unknown"] = str(error)
     low = corruption <= corruption.max() / 2
-    if len(np.unique(corruption[low])) >= 2:
+    fitted = [p for p in np.unique(corruption[low]) if np.isfinite(np.median(upper[corruption == p]))]
+    if len(fitted) >= 2:
         start, rise = fit_line(corruption[low], lower[low], upper[low])
         curve["linear_trend"] = {"start": start, "rise": rise, "up_to": float(corruption[low].max())}
         for run in curve["runs"]:
@@ -132,10 +134,10 @@ def draw(numbers: dict[str, Any]) -> tuple[Figure, str]:
 
 def _draw_times(axes: Axes, panel: dict[str, Any]) -> None:
     handles = []
-    for curve, line in _styled(panel):
-        color, marker = COLORS[curve["loss"]], MARKERS[curve["loss"]]
+    for curve, line, marker, shift in _styled(panel):
+        color = COLORS[curve["loss"]]
         for run in curve["runs"]:
-            x = run["corrupt"] + SHIFTS[curve["loss"]]
+            x = run["corrupt"] + shift
             low = run["fit_lower"] or 0
             if run["censored"]:
                 _draw_censored(axes, x, low, color, marker)
@@ -144,12 +146,15 @@ def _draw_times(axes: Axes, panel: dict[str, Any]) -> None:
                 axes.plot(x, run["time_to_fit"], marker, color=color, markeredgecolor="white", markeredgewidth=0.4)
         if curve["growth"]:
             growth = curve["growth"]
-            p = np.linspace(0, max(run["corrupt"] for run in curve["runs"]), 201)
+            p = np.linspace(0, 1, 401) ** 4 * max(run["corrupt"] for run in curve["runs"])  # a root is steep at 0
             axes.plot(p, growth["start"] + growth["rise"] * p ** growth["exponent"], line, color=color, alpha=0.6)
         label = f"{curve['label']}: exponent {exponent_text(curve['growth'])}"
         handles.append(Line2D([], [], color=color, marker=marker, linestyle=line, label=label))
     top = max(run["time_to_fit"] or run["fit_lower"] for curve in panel["curves"] for run in curve["runs"])
+    levels = [run["corrupt"] for curve in panel["curves"] for run in curve["runs"]]
+    margin = max(0.06 * (max(levels) - min(levels)), 0.03)
     axes.set(ylabel="time to fit (iterations)", ylim=(0, 1.14 * top))
+    axes.set_xlim(min(levels) - margin, max(levels) + margin)
     if any(run["censored"] for curve in panel["curves"] for run in curve["runs"]):
         handles.append(
             Line2D([], [], color=MUTED_COLOR, marker="$\\uparrow$", linestyle="none", label="did not fit until here")
@@ -168,37 +173,51 @@ def _draw_censored(axes: Axes, x: float, y: float, color: str, marker: str) -> N
 
 def _draw_ratios(axes: Axes, panel: dict[str, Any]) -> None:
     axes.axhline(1, color=MUTED_COLOR, linewidth=0.8, zorder=0)
-    for curve, line in _styled(panel):
-        color, marker = COLORS[curve["loss"]], MARKERS[curve["loss"]]
+    for curve, line, marker, shift in _styled(panel):
+        color = COLORS[curve["loss"]]
         known = [run for run in curve["runs"] if "ratio_to_linear_trend" in run]
+        ratios = {run["corrupt"]: [] for run in known}
         for run in known:
-            face = {"markerfacecolor": "white"} if run["censored"] else {}
-            axes.plot(run["corrupt"] + SHIFTS[curve["loss"]], run["ratio_to_linear_trend"], marker, color=color, **face)
-        levels = sorted({run["corrupt"] for run in known})
-        medians = [np.median([run["ratio_to_linear_trend"] for run in known if run["corrupt"] == p]) for p in levels]
-        axes.plot(levels, medians, line, color=color, alpha=0.6)
-    axes.set(xlabel="corrupted labels (fraction)", ylabel="ratio to its\nlinear trend", ylim=(0, None))
+            x, ratio = run["corrupt"] + shift, run["ratio_to_linear_trend"]
+            ratios[run["corrupt"]].append(np.inf if run["censored"] else ratio)
+            if run["censored"]:
+                _draw_censored(axes, x, ratio, color, marker)
+            else:
+                axes.plot(x, ratio, marker, color=color)
+        medians = [np.median(values) for values in ratios.values()]
+        axes.plot(
+            list(ratios), [np.nan if np.isinf(value) else value for value in medians], line, color=color, alpha=0.6
+        )
+    if not any("ratio_to_linear_trend" in run for curve in panel["curves"] for run in curve["runs"]):
+        told = "unknown: most runs must fit at two\ncorruptions in the lower half at least"
+        axes.text(0.5, 0.4, told, transform=axes.transAxes, ha="center", va="center", color=MUTED_COLOR)
+    axes.set(xlabel="corrupted labels (fraction)", ylabel="ratio to its\nlinear trend")
+    axes.set_ylim(0, 1.2 * max(axes.get_ylim()[1], 1))
 
 
 def _styled(panel: dict[str, Any]):
-    """Each curve with a line style that tells curves of one loss apart."""
+    """Each curve with the line style, marker and shift that tell curves of one loss apart."""
     seen: dict[str, int] = {}
     for curve in panel["curves"]:
-        index = seen[curve["loss"]] = seen.get(curve["loss"], -1) + 1
-        yield curve, LINE_STYLES[index % len(LINE_STYLES)]
+        loss = curve["loss"]
+        index = seen[loss] = seen.get(loss, -1) + 1
+        kind = index % len(LINE_STYLES)
+        yield curve, LINE_STYLES[kind], MARKERS[loss][kind], SHIFTS[loss] + 0.003 * kind
 
 
 def _caption(numbers: dict[str, Any]) -> str:
     parts = []
     for panel in numbers["panels"]:
-        told = {name: ", ".join(map(format_value, values)) for name, values in panel["settings"].items()}
+        settings = panel["settings"]
+        told = {name: ", ".join(map(_told, values)) for name, values in settings.items()}
+        fitted = f"a train error of at most {told['tolerance']}" if any(settings["tolerance"]) else "no train error"
         censored = sum(run["censored"] for curve in panel["curves"] for run in curve["runs"])
         total = sum(len(curve["runs"]) for curve in panel["curves"])
         parts.append(
             f"{panel['dataset']}: {told['encoder']} of width {told['width']}, batches of {told['batch_size']}, "
             f"learning rate {told['learning_rate']} ({told['schedule']}) over {told['total']} iterations, evaluated "
-            f"every {told['evaluate_every']}; fitted means a train error of at most {told['tolerance']}; {total} runs, "
-            f"{censored} of which never fitted."
+            f"every {told['evaluate_every']}; fitted means {fitted}; {total} run{'s' if total > 1 else ''}, "
+            f"{censored or 'none'} of which never fitted."
         )
     return (
         "Iterations until the given labels are fitted, against the fraction that is corrupted; one point a run, its "
@@ -206,5 +225,9 @@ def _caption(numbers: dict[str, Any]) -> str:
         "evaluation. Line: T(p) = T(0) + a·pᵏ, fitted by maximum likelihood with log-normal noise to the intervals, "
         "runs that never fitted included; k is the growth exponent (1 linear, above 1 superlinear) with its 95 % "
         "profile-likelihood interval. Below: ratio to the straight line through the runs up to half of the largest "
-        "corruption; above 1 is faster than linear. " + " ".join(parts)
+        "corruption, open where a run never fitted; above 1 is faster than linear. " + " ".join(parts)
     )
+
+
+def _told(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

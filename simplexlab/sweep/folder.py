@@ -46,7 +46,9 @@ class SweepFolder:
         try:
             record = json.loads(file.read_bytes())
             if record["format"] > FORMAT:
-                raise UsageError(f"{file} was made by a newer simplexlab ({record['simplexlab']}); update this one")
+                raise UsageError(
+                    f"{file} was made by a newer simplexlab: format {record['format']}, this one reads {FORMAT}"
+                )
             self.commands: list[str] = record["commands"]
             self.experiments = {
                 name: Experiment.from_dict({**record["common"], **own, "name": name, "run_dir": str(self.path)})
@@ -56,12 +58,14 @@ class SweepFolder:
                 check_name(name)
         except FileNotFoundError:
             raise UsageError(f"{self.path} is no sweep folder: it holds no {SWEEP_FILE}") from None
+        except NotADirectoryError:
+            raise UsageError(f"{self.path} is not a folder") from None
         except OSError as error:
             raise RunError(f"cannot read {file}: {error.strerror}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, UsageError):
                 raise
-            raise UsageError(f"{file} cannot be read as a sweep: {error!r}") from error
+            raise UsageError(f"{file} is damaged or no sweep's: it does not list runs and their options") from error
 
     @classmethod
     def write(cls, path: str | Path, experiments: Sequence[Experiment], command: str) -> "SweepFolder":
@@ -73,7 +77,7 @@ class SweepFolder:
             command: the command line that asks for them.
 
         Raises:
-            UsageError: the folder holds one of these runs with other options.
+            UsageError: the folder holds one of these runs with other options, or under another name.
             RunError: it cannot be written.
         """
         path = Path(path)
@@ -95,9 +99,16 @@ class SweepFolder:
             held = {name: _options(experiment) for name, experiment in before.experiments.items()}
             commands = before.commands
             created = json.loads((path / SWEEP_FILE).read_bytes()).get("created", created)
+        names = {_identity(options): name for name, options in held.items()}
         for experiment in experiments:
             check_name(experiment.name)
             wanted = _options(experiment)
+            name = names.get(_identity(wanted), experiment.name)
+            if name != experiment.name:
+                raise UsageError(
+                    f"{path} holds the run {experiment.name} as {name}, since other options vary in its grid; "
+                    "choose another folder with --run-dir"
+                )
             for option, value in held.setdefault(experiment.name, wanted).items():
                 if option != "data_dir" and value != wanted.get(option, value):
                     raise UsageError(
@@ -163,6 +174,11 @@ def replace_file(path: Path, text: str) -> None:
 
 def _options(experiment: Experiment) -> dict[str, Any]:
     return {key: value for key, value in dataclasses.asdict(experiment).items() if key not in PLACEMENT}
+
+
+def _identity(options: dict[str, Any]) -> str:
+    """What two runs that compute the same have in common; the data may have moved."""
+    return json.dumps({**options, "data_dir": None}, sort_keys=True)
 
 
 @contextlib.contextmanager

@@ -73,8 +73,8 @@ def fit_growth(corruption: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> 
     levels = len(np.unique(corruption[fitted]))
     if len(corruption) < PARAMETERS + 1 or levels < PARAMETERS:
         raise ValueError(
-            f"{len(corruption)} runs, fitted at {levels} corruptions: a growth exponent takes at least four runs and "
-            "three corruptions"
+            f"a growth exponent takes at least four runs, fitted at three corruptions or more; here they are "
+            f"{len(corruption)}, fitted at {levels}"
         )
     likelihood = _Likelihood(corruption, lower, upper)
     best = likelihood.maximise()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from simplexlab.config import Experiment, field_type, format_value, nearest
+from simplexlab.config import LOSSES, Experiment, field_type, format_value, nearest
 from simplexlab.errors import UsageError
 
 # Where and how fast a run computes, not what it computes: the sweep decides these, and `--set` may not vary them.
@@ -47,21 +47,23 @@ class Grid:
         if count > MOST_RUNS:
             raise UsageError(f"the grid holds {count} runs; a sweep takes at most {MOST_RUNS}")
         varied = [name for name, values in self.options.items() if len(values) > 1]
-        experiments = []
+        experiments: dict[str, Experiment] = {}
         for seed, *values, corrupt, loss in itertools.product(
             self.seeds, *self.options.values(), self.corruptions, self.losses
         ):
             options = dict(zip(names, values, strict=True))
             settings = [f"{name.replace('_', '-')}={_in_a_name(options[name])}" for name in varied]
-            name = "-".join([loss, f"{corrupt:g}", f"s{seed}", *settings])
+            name = "-".join([loss, _short(corrupt), f"s{seed}", *settings])
+            if name in experiments:
+                raise UsageError(f"two runs of the grid would be named {name}; give their files different names")
             experiment = Experiment(loss=loss, corrupt=corrupt, seed=seed, name=name, **options)
-            experiments.append(experiment.resolve())
-        return experiments
+            experiments[name] = experiment.resolve()
+        return list(experiments.values())
 
     def options_line(self) -> str:
         """The options of `simplexlab sweep` that give this grid."""
         words = ["--losses", ",".join(self.losses)]
-        words += ["--corruptions", ",".join(f"{value:g}" for value in self.corruptions)]
+        words += ["--corruptions", ",".join(map(_short, self.corruptions))]
         words += ["--seeds", ",".join(map(str, self.seeds)) + ("," if len(self.seeds) == 1 else "")]
         for name, values in self.options.items():
             words += ["--set", f"{name.replace('_', '-')}={','.join(map(_as_typed, values))}"]
@@ -98,7 +100,11 @@ def parse_losses(text: str) -> tuple[str, ...]:
     Raises:
         UsageError: a loss is unknown or named twice.
     """
-    return _values("loss", text, "--losses")
+    losses = _values("loss", text, "--losses")
+    for loss in losses:
+        if loss not in LOSSES:
+            raise UsageError(f"--losses {loss}: {nearest(loss, LOSSES)}")
+    return losses
 
 
 def parse_corruptions(text: str) -> tuple[float, ...]:
@@ -108,7 +114,11 @@ def parse_corruptions(text: str) -> tuple[float, ...]:
         UsageError: it is neither, or a fraction is not between 0 and 1.
     """
     if ":" not in text:
-        return _values("corrupt", text, "--corruptions")
+        fractions = _values("corrupt", text, "--corruptions")
+        for fraction in fractions:
+            if not 0 <= fraction <= 1:
+                raise UsageError(f"--corruptions {format_value(fraction)} must be between 0 and 1")
+        return fractions
     try:
         start, stop, step = (Decimal(part) for part in text.split(":"))
         if not (step > 0 and 0 <= start <= stop <= 1):
@@ -117,7 +127,10 @@ def parse_corruptions(text: str) -> tuple[float, ...]:
         raise UsageError(
             f"--corruptions {text} is not a range; 0:1:0.1 takes 0 to 1, both with it, in steps of 0.1"
         ) from None
-    return tuple(float(start + index * step) for index in range(int((stop - start) / step) + 1))
+    count = int((stop - start) / step) + 1
+    if count > MOST_RUNS:
+        raise UsageError(f"--corruptions {text} are {count} fractions; a sweep takes at most {MOST_RUNS} runs")
+    return tuple(float(start + index * step) for index in range(count))
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -189,6 +202,11 @@ def _value(kind: Any, word: str, shown: str) -> Any:
     except (ValueError, KeyError):
         wanted = {bool: "on or off", int: "a whole number", float: "a number"}.get(kind, "a value")
         raise UsageError(f'{shown} "{word}" is not {wanted}') from None
+
+
+def _short(number: float) -> str:
+    """A number without the zeros that it does not need: 0, 0.2."""
+    return f"{number:g}" if float(f"{number:g}") == number else repr(number)
 
 
 def _in_a_name(value: Any) -> str:

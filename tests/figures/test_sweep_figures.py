@@ -72,6 +72,24 @@ def draw(module, numbers):
         return module.draw(numbers)
 
 
+def test_no_linear_trend_is_drawn_through_runs_that_never_fitted(sweep):
+    def member(corrupt, seed, time):
+        reached = {"time_to_fit": time, "fit_lower": 800 if time is None else time - 10, "censored": time is None}
+        return {"run": f"{corrupt}-{seed}", "corrupt": corrupt, "seed": seed, **reached}
+
+    fitted = [member(0.0, seed, 200) for seed in (0, 1, 2)]
+    some = [member(0.2, 0, 300), member(0.2, 1, None), member(0.2, 2, None)]
+    never = [member(p, seed, None) for p in (0.4, 0.8) for seed in (0, 1, 2)]
+    curve = time_to_fit._curve("sc", {}, [*fitted, *some, *never])
+    assert curve["linear_trend"] is None
+    assert not any("ratio_to_linear_trend" in run for run in curve["runs"])
+    most = [member(0.2, 0, 300), member(0.2, 1, 320), member(0.2, 2, None)]
+    curve = time_to_fit._curve("sc", {}, [*fitted, *most, *never])
+    assert curve["linear_trend"]["up_to"] == 0.4
+    _, caption = draw(time_to_fit, {**time_to_fit.time_to_fit(collect([sweep.path]), 2)})
+    assert "fitted means no train error" in caption
+
+
 def test_figure_8_finds_the_exponents_and_shows_every_run(sweep):
     numbers = time_to_fit.time_to_fit(collect([sweep.path]), 8)
     (panel,) = numbers["panels"]

@@ -50,8 +50,19 @@ def test_a_newer_format_and_a_folder_without_a_sweep_are_refused(tmp_path):
     with pytest.raises(UsageError, match="is no sweep folder"):
         SweepFolder(tmp_path)
     (tmp_path / "sweep.json").write_text('{"format": 99, "simplexlab": "9.0"}')
-    with pytest.raises(UsageError, match="newer simplexlab"):
+    with pytest.raises(UsageError, match="newer simplexlab: format 99"):
         SweepFolder(tmp_path)
+    with pytest.raises(UsageError, match="is not a folder"):
+        SweepFolder(tmp_path / "sweep.json")
+
+
+def test_a_run_is_not_held_twice_under_two_names(tmp_path):
+    SweepFolder.write(tmp_path, Grid(("sc",), (0.0,), (0,)).experiments(), "one")
+    with pytest.raises(UsageError, match=r"holds the run sc-0-s0-temperature=0\.1 as sc-0-s0"):
+        SweepFolder.write(tmp_path, Grid(("sc",), (0.0,), (0,), {"temperature": (0.1, 0.2)}).experiments(), "two")
+    assert list(SweepFolder(tmp_path).experiments) == ["sc-0-s0"]
+    SweepFolder.write(tmp_path, Grid(("sc",), (0.0, 0.5), (0,)).experiments(), "three")
+    assert list(SweepFolder(tmp_path).experiments) == ["sc-0-s0", "sc-0.5-s0"]
 
 
 HOLD = """

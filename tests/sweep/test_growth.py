@@ -84,7 +84,7 @@ def test_fits_a_line():
 
 def test_refuses_what_has_no_curvature():
     levels, lower, upper = synthetic(1.0, levels=np.repeat([0.0, 0.5], 5))
-    with pytest.raises(ValueError, match="fitted at 2 corruptions"):
+    with pytest.raises(ValueError, match="fitted at 2"):
         fit_growth(levels, lower, upper)
     with pytest.raises(ValueError, match="lower < upper"):
         fit_growth(LEVELS, np.full(33, 10.0), np.full(33, 10.0))

@@ -42,6 +42,10 @@ def test_settings_take_the_type_of_their_option():
         (parse_corruptions, "nan:1:0.5", "is not a range"),
         (parse_corruptions, "0,a", '"a" is not a number'),
         (parse_corruptions, "0.2,0.20", "names a value twice"),
+        (parse_corruptions, "0:1:1e-9", "1000000001 fractions"),
+        (parse_corruptions, "0.2,1.5", r"--corruptions 1\.5 must be between 0 and 1"),
+        (parse_corruptions, "nan", "--corruptions nan must be between 0 and 1"),
+        (parse_losses, "ce,cefix", "--losses cefix: did you mean ce-fix"),
         (parse_seeds, "0", "neither a number of seeds"),
         (parse_seeds, "-1", "neither a number of seeds"),
         (parse_seeds, "1,x", '"x" is not a whole number'),
@@ -83,6 +87,14 @@ def test_the_grid_is_the_product_and_names_what_varies():
     assert first.name == "ce-0-s0-temperature=0.05"
     assert (first.batch_size, first.iterations) == (64, 800)  # the recipe fills in the rest
     assert [experiment.seed for experiment in experiments] == [0] * 8 + [1] * 8
+
+
+def test_every_run_has_a_name_of_its_own():
+    near = Grid(("ce",), (0.1234567, 0.1234568), (0,)).experiments()
+    assert [experiment.name for experiment in near] == ["ce-0.1234567-s0", "ce-0.1234568-s0"]
+    assert "0.1234567,0.1234568" in Grid(corruptions=(0.1234567, 0.1234568)).options_line()
+    with pytest.raises(UsageError, match=r"two runs of the grid would be named ce-0-s0-dataset=x\.npz"):
+        Grid(("ce",), (0.0,), (0,), {"dataset": ("a/x.npz", "b/x.npz")}).experiments()
 
 
 def test_every_experiment_is_checked():

@@ -174,7 +174,7 @@ def test_the_command_writes_the_table(tmp_path, capsys):
         (["--jobs", "0"], "--jobs 0"),
         (["--shard", "3/2"], "--shard 3/2"),
         (["--set", "temprature=1"], "did you mean temperature"),
-        (["--corruptions", "0,1.5"], "--corrupt 1.5"),
+        (["--corruptions", "0,1.5"], "--corruptions 1.5"),
     ],
 )
 def test_wrong_usage_leaves_nothing_behind(tmp_path, capsys, monkeypatch, words, message):
