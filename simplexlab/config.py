@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 from simplexlab.errors import UsageError
 
+LossName = Literal["ce", "ce-fix", "sc"]
+LOSSES: tuple[str, ...] = typing.get_args(LossName)
 EncoderName = Literal["resnet18", "resnet18-preact", "resnet-small", "resnet-small-preact", "mlp"]
 ENCODERS: tuple[str, ...] = typing.get_args(EncoderName)
 
@@ -59,7 +61,7 @@ def option(default: Any, help: str, **limits: float) -> Any:
 class Experiment:
     """Every option of a training run; `resolve` fills in the dataset's defaults and checks the values."""
 
-    loss: Literal["ce", "ce-fix", "sc"] = option(
+    loss: LossName = option(
         "ce",
         "Cross-entropy (ce), cross-entropy with a fixed simplex classifier (ce-fix), supervised contrastive (sc).",
     )
@@ -155,6 +157,9 @@ class Experiment:
                 raise UsageError(f"{flag(field.name)} {value}: {nearest(str(value), choices)}")
             if isinstance(value, int | float) and not isinstance(value, bool):
                 _check_limits(field, value)
+        for name in ("dataset", "run_dir", "name", "data_dir"):
+            if getattr(self, name) == "":
+                raise UsageError(f"{flag(name)} is empty")
         if self.loss == "sc" and self.fit_policy == "head":
             raise UsageError("--fit-policy head: sc trains no head; take class-means or probe")
         if self.balanced and self.corruption != "flip":
@@ -275,14 +280,18 @@ def _check_limits(field: dataclasses.Field, value: float) -> None:
     if limits.get("minimum") == 0 and limits.get("maximum") == 1 and not 0 <= value <= 1:
         wanted = "between 0 and 1"
     elif "minimum" in limits and value < limits["minimum"]:
-        wanted = f"at least {limits['minimum']:g}"
+        wanted = f"at least {_limit(limits['minimum'])}"
     elif "maximum" in limits and value > limits["maximum"]:
-        wanted = f"at most {limits['maximum']:g}"
+        wanted = f"at most {_limit(limits['maximum'])}"
     elif "above" in limits and value <= limits["above"]:
-        wanted = f"greater than {limits['above']:g}"
+        wanted = f"greater than {_limit(limits['above'])}"
     elif "below" in limits and value >= limits["below"]:
-        wanted = f"less than {limits['below']:g}"
+        wanted = f"less than {_limit(limits['below'])}"
     else:
         return
     reason = ": the supervised contrastive loss and its theory need three points" if field.name == "batch_size" else ""
     raise UsageError(f"{name} {format_value(value)} must be {wanted}{reason}")
+
+
+def _limit(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"

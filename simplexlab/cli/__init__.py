@@ -1,5 +1,6 @@
 """The command line. A command's module is imported when the command is used, and imports what is heavy when it runs."""
 
+import errno
 import gc
 import sys
 
@@ -96,6 +97,10 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return _fail(f"cannot write {error.filename or 'the output'}: {error.strerror}", 1)
     return result if isinstance(result, int) else 0
 
 

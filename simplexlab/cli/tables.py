@@ -38,6 +38,7 @@ def statistics_table(record: dict[str, Any], title: str | None = None) -> Table:
 
     relu = record.get("frame_bound") is not None or record.get("nonnegative", False)
     simplex, frame = (geometry.optimum(record["num_classes"], features) for features in ("free", "nonnegative"))
+    exists = record["num_classes"] <= record["dimension"] + 1
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("statistic")
     table.add_column("value", justify="right")
@@ -53,7 +54,7 @@ def statistics_table(record: dict[str, Any], title: str | None = None) -> Table:
         if isinstance(value, dict):
             spread = f"{value['q05']:.4f}–{value['q95']:.4f}"
             value = value["mean"]
-        row = [label, f"{value:.4f}", spread, f"{simplex[key]:.4f}"]
+        row = [label, f"{value:.4f}", spread, f"{simplex[key]:.4f}" if exists else "none"]
         table.add_row(*row, f"{frame[key]:.4f}") if relu else table.add_row(*row)
     return table
 
@@ -77,6 +78,8 @@ def summary_rows(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
         "run",
         f"{result['run']} ({result['state']} after {result['iterations']} iterations, {result['seconds']:.1f} s)",
     )
+    if result.get("evaluated_at") not in (None, result["iterations"]):
+        yield "numbers below", f"of the last evaluation, after {result['evaluated_at']} iterations"
     for policy, label in POLICIES.items():
         key = policy.replace("-", "_")
         if result.get(f"train_error_{key}") is not None:

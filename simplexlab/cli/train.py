@@ -10,6 +10,11 @@ from simplexlab.cli.common import Json, print_json
 from simplexlab.cli.options import as_experiment, experiment_options
 from simplexlab.errors import RunError
 
+REMEDIES = {
+    "ce": "lower --learning-rate",
+    "ce-fix": "lower --learning-rate or --head-radius",
+    "sc": "lower --learning-rate or raise --temperature",
+}
 EXIT_CODES = {"finished": 0, "diverged": 1, "stopped": 130}
 
 ExperimentOptions = experiment_options()
@@ -58,5 +63,5 @@ def report(result: dict[str, Any], run_dir: Path, *, json: bool) -> int:
 
         print_result(result, folder)
     if result["state"] == "diverged":
-        raise RunError(f"{folder}: the loss became non-finite; lower --learning-rate")
+        raise RunError(f"{folder}: the loss became non-finite; {REMEDIES[result['loss']]}")
     return EXIT_CODES[result["state"]]

@@ -14,6 +14,12 @@ IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 TRAIN_SHARE = 0.8  # of a folder that is not split yet
 
 
+def not_found(path: str | Path) -> UsageError:
+    """The error of a file or folder that is not there; of a relative path it names the folder looked in."""
+    folder = "" if Path(path).expanduser().is_absolute() else f" in {Path.cwd()}"
+    return UsageError(f"{path} does not exist{folder}")
+
+
 def load_npz(path: str | Path) -> Dataset:
     """Load a `.npz` file in the Keras convention.
 
@@ -39,7 +45,7 @@ def load_npz(path: str | Path) -> Dataset:
                 )
             arrays = {key: _read_member(path, archive, key) for key in NPZ_KEYS}
     except FileNotFoundError:
-        raise UsageError(f"{path} does not exist") from None
+        raise not_found(path) from None
     except (AttributeError, TypeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
         if isinstance(error, UsageError):
             raise
@@ -134,7 +140,7 @@ def load_folder(path: str | Path) -> Dataset:
             train[name] = [file for file, chosen in zip(files, trains, strict=True) if chosen]
             test[name] = [file for file, chosen in zip(files, trains, strict=True) if not chosen]
     if len(classes) < 2:
-        raise UsageError(f"{path} has {len(classes)} class folders; at least two are needed, each with its images")
+        raise UsageError(f"{path} needs at least two class folders, each with its images; it has {len(classes)}")
     x_train, y_train, x_test, y_test = _read_images(classes, train, test)
     return Dataset(
         name=str(path), x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, class_names=tuple(classes)

@@ -52,13 +52,17 @@ def require(name: str, data_dir: str | Path | None = None) -> None:
         data_dir: what `load` takes.
 
     Raises:
-        UsageError: there is no such TFDS set, or it is not one of images with class labels.
+        UsageError: there is no such file or TFDS set, or it is not one of images with class labels.
         RunError: the data of a TFDS set are missing and cannot be downloaded, or are damaged.
     """
     if is_tfds(name):
         from simplexlab.data.tfds_source import TfdsSet
 
         TfdsSet(name, data_dir).require()
+    elif name.endswith(".npz") and not Path(name).expanduser().exists():
+        from simplexlab.data.files import not_found
+
+        raise not_found(name)
 
 
 def availability(name: str, data_dir: str | Path | None = None) -> str:

@@ -26,6 +26,7 @@ import numpy as np
 
 from simplexlab.config import nearest
 from simplexlab.data.dataset import Dataset
+from simplexlab.data.files import not_found
 from simplexlab.errors import RunError, UsageError
 
 PROBE_SECONDS = 3.0
@@ -468,7 +469,7 @@ def _quiet() -> Iterator[None]:
 
 def _unknown(name: str) -> str:
     if name.startswith((".", "/", "~")) or name.endswith("/"):
-        return f"the folder {name} does not exist"
+        return f"the folder {not_found(name)}"
     close = difflib.get_close_matches(name, ("digits", *dataset_names()), n=1, cutoff=0.7)
     hint = f"did you mean {close[0]}? " if close else ""
     return (

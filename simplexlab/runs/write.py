@@ -8,7 +8,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -158,7 +158,7 @@ class RunWriter:
                 elsewhere = lock is None or run.status.host != socket.gethostname()
                 if elsewhere and run.status.state == "running" and is_fresh(run.status):
                     raise _is_being_written(run)
-                for leftover in [*path.glob(".*.tmp"), *path.glob(f"{folder.GEOMETRY_FOLDER}/.*.tmp")]:
+                for leftover in [*path.glob(".*.tmp*"), *path.glob(f"{folder.GEOMETRY_FOLDER}/.*.tmp")]:
                     leftover.unlink(missing_ok=True)
                 total = run.status.total if total is None else total
                 writer = cls(path, lock, total, iteration=run.status.iteration, sequence=run.status.sequence)
@@ -169,11 +169,6 @@ class RunWriter:
             raise
         writer._heartbeat.start()
         return writer
-
-    @property
-    def model_path(self) -> Path:
-        """Where the trained model belongs: `model.keras`."""
-        return self.path / folder.MODEL_FILE
 
     @property
     def checkpoints_path(self) -> Path:
@@ -235,6 +230,13 @@ class RunWriter:
         text, _ = encode(record)
         self._replace(folder.RESULT_FILE, text.encode() + b"\n")
 
+    def save_model(self, save: Callable[[Path], None]) -> None:
+        """Write `model.keras`: `save` is called with a path that ends in .keras, which then takes its place."""
+        path = self.path / folder.MODEL_FILE
+        temporary = path.with_name(f".{os.getpid()}.tmp{path.suffix}")
+        with _told(path), _in_place_of(path, temporary):
+            save(temporary)
+
     def progress(self, iteration: int) -> None:
         """Note the iteration, free of cost; the next heartbeat tells it."""
         self._status["iteration"] = int(iteration)
@@ -286,7 +288,7 @@ class RunWriter:
                 for frame in (self.path / folder.GEOMETRY_FOLDER).glob("*.npz"):
                     if frame.stem.isdecimal() and int(frame.stem) > iteration:
                         frame.unlink(missing_ok=True)
-            self.set_status("running", iteration)
+            self.set_status("running", max(iteration, 0))  # nothing is recorded of a run that has yet to start
 
     def close(self) -> None:
         """Stop the heartbeat and free the lock; the state stays as it is."""
@@ -434,7 +436,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 
 def _replace_file(path: Path, data: bytes, *, sync: bool) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with _in_place_of(path, temporary):
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         try:
             _write_all(descriptor, data)
@@ -442,6 +444,13 @@ def _replace_file(path: Path, data: bytes, *, sync: bool) -> None:
                 os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _in_place_of(path: Path, temporary: Path) -> Iterator[None]:
+    """Put the file `temporary`, written within the block, in the place of `path`; if the block raises, remove it."""
+    try:
+        yield
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):

@@ -4,7 +4,6 @@ import contextlib
 import logging
 import os
 import shutil
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,8 +89,8 @@ def load(folder: Path, like: Sequence[np.ndarray]) -> Checkpoint | None:
     for path in _newest_first(folder):
         try:
             return _read(path, like)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            logger.warning("%s is damaged (%s); going back to the one before", path, error)
+        except Exception as error:  # damage shows as whatever zipfile, zlib and numpy make of it
+            logger.warning("%s is damaged (%s); going back to the one before, or to the start", path, error)
     return None
 
 

@@ -79,9 +79,10 @@ class Cluster:
             if isinstance(error, UsageError):
                 raise
             raise UsageError(f"TF_CONFIG is not understood; a cluster of two looks like {EXAMPLE}") from error
-        wrong = [address for address in addresses if not address.rpartition(":")[2].isdecimal()]
-        if wrong:
-            raise UsageError(f"TF_CONFIG: {wrong[0]} is not host:port")
+        for address in addresses:
+            port = address.rpartition(":")[2]
+            if not port.isdecimal() or not 0 < int(port) < 2**16:
+                raise UsageError(f"TF_CONFIG: {address} is not host:port with a port from 1 to 65535")
         return cls(addresses, index)
 
 

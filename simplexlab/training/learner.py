@@ -50,11 +50,14 @@ class Learner:
         return [*self.model.variables, *self.optimizer.variables]
 
     def classifier_model(self, classifier: np.ndarray) -> keras.Model:
-        """The model to keep: images → logits, with the trained head, or with rows `classifier` (K, h) for SC."""
+        """The model to keep: images → logits, with the trained head, or with rows `classifier` (K, h) for SC.
+
+        It is not compiled: loading it takes no optimizer of ours.
+        """
         if self.head is not None:
-            return self.model
+            return keras.Model(self.model.input, self.model.output, name=self.encoder.name)
         head = keras.layers.Dense(len(classifier), use_bias=False, name="class_means", dtype=self.loss_dtype)
-        model = keras.Model(self.encoder.inputs, head(self.encoder.output), name=self.encoder.name)
+        model = keras.Model(self.encoder.input, head(self.encoder.output), name=self.encoder.name)
         head.set_weights([classifier.T])
         return model
 

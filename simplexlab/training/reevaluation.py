@@ -7,7 +7,7 @@ import numpy as np
 
 from simplexlab.config import Experiment
 from simplexlab.data import load
-from simplexlab.errors import UsageError
+from simplexlab.errors import RunError, UsageError
 from simplexlab.runs import read_labels, read_run
 from simplexlab.training import runtime
 from simplexlab.training.evaluation import Representations, evaluate
@@ -30,6 +30,7 @@ def reevaluate(folder: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: the folder is no training run, or has no model or labels yet.
+        RunError: its model is damaged.
     """
     run = read_run(folder)
     if run.config.get("kind") != "train":
@@ -44,7 +45,10 @@ def reevaluate(folder: Path) -> dict[str, Any]:
         import keras
 
         with runtime.quiet_stderr():
-            model = keras.models.load_model(model_path, compile=False)
+            try:
+                model = keras.models.load_model(model_path, compile=False)
+            except Exception as error:  # damage shows as whatever zipfile, h5py and Keras make of it
+                raise RunError(f"{model_path} is damaged: Keras cannot load it; train the run again") from error
         head = model.layers[-1]
         encoder = keras.Model(model.inputs, head.input)
         train, test = (
@@ -57,7 +61,7 @@ def reevaluate(folder: Path) -> dict[str, Any]:
     record = evaluate(train, test, objective_of(experiment), weights, iteration=iteration, probe=probe).record
     record["final_loss"] = record.pop("loss")
     record = {"run": run.name, "loss": experiment.loss, **record}
-    kept = {key: value for key, value in run.result.items() if key in record}
+    kept = {key: value for key, value in run.result.items() if key in record and key != "run"}  # folders are renamed
     sizes = {"train": len(labels), "test": len(dataset.y_test)}
     return {**record, "differences": _differences(kept, record, RELATIVE[experiment.precision], sizes)}
 

@@ -120,7 +120,7 @@ def resume(folder: str | Path, callbacks: "Callbacks" = ()) -> dict[str, Any]:
 def _go_on(run: Run, experiment: Experiment, cluster: Cluster, callbacks: "Callbacks") -> dict[str, Any]:
     state = run.status.state
     if state == "finished" and run.result is not None:
-        return run.result
+        return {**run.result, "run": run.name}  # the folder may have been renamed since
     if state == "diverged":
         raise UsageError(
             f"the run {run.name} diverged: {run.status.message}; going on would repeat it. Start a new one with a "
@@ -413,8 +413,7 @@ class _Run:
 
     def _evaluate(self, iteration: int) -> str | None:
         """Evaluate; return the state that ends the run, or None where it goes on."""
-        train = Representations(self.loop.encode("train"), self.labels)
-        test = Representations(self.loop.encode("test"), self.dataset.y_test)
+        train, test = map(Representations, self.loop.encode(), (self.labels, self.dataset.y_test))
         outcome = self._record(iteration, train, test) if self.writer is not None else GOES_ON
         return {FINISHED: "finished", DIVERGED: "diverged"}.get(self.runtime.gather(outcome)[0])
 
@@ -423,10 +422,11 @@ class _Run:
             self._log_divergence(iteration)
             return DIVERGED
         weights = self.learner.weights()
-        evaluation = evaluate(train, test, self.objective, weights, iteration=iteration)
-        self.time_to_fit.update(iteration, evaluation.record["train_error"])
-        if self.objective.loss == "sc" and self._is_last(iteration) and self.objective.policy != "probe":
-            evaluation = evaluate(train, test, self.objective, weights, iteration=iteration, probe=True)
+        with np.errstate(over="ignore", invalid="ignore"):  # shortly before a run diverges
+            evaluation = evaluate(train, test, self.objective, weights, iteration=iteration)
+            self.time_to_fit.update(iteration, evaluation.record["train_error"])
+            if self.objective.loss == "sc" and self._is_last(iteration) and self.objective.policy != "probe":
+                evaluation = evaluate(train, test, self.objective, weights, iteration=iteration, probe=True)
         self.record = {
             "iteration": iteration,
             "seconds": time.monotonic() - self.began,
@@ -477,8 +477,7 @@ class _Run:
         from simplexlab.models import export_model
 
         model = export_model(self.learner.classifier_model(self.classifier))
-        with _told(self.writer.model_path):
-            model.save(self.writer.model_path)
+        self.writer.save_model(model.save)
 
 
 def _check_classes(labels: np.ndarray, num_classes: int) -> None:

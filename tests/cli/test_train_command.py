@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -67,12 +69,29 @@ def test_a_run_leaves_everything_in_its_folder(train, simplexlab, tmp_path, loss
     assert again["excess"] == pytest.approx(result["excess"], rel=1e-3)
 
 
-def test_the_kept_model_takes_raw_images_and_gives_logits(train, tiny_npz, tmp_path):
-    _, out, _ = train("--loss", "sc", "--name", "run", "--json")
-    model = keras.models.load_model(tmp_path / "runs" / "run" / "model.keras")
-    images, labels = (np.load(tiny_npz)[key] for key in ("x_test", "y_test"))
-    predicted = model.predict(images[..., None], verbose=0).argmax(axis=1)
-    assert np.mean(predicted != labels) == pytest.approx(json.loads(out)["test_error_class_means"])
+LOAD_BY_KERAS_ALONE = """
+import sys
+import keras
+import numpy as np
+data, folder, *runs = sys.argv[1:]
+images = np.load(data)["x_test"][..., None]
+for run in runs:
+    model = keras.models.load_model(f"{folder}/{run}/model.keras")
+    np.save(f"{folder}/{run}-logits.npy", model.predict(images, verbose=0))
+assert not [name for name in sys.modules if name.startswith("simplexlab")]
+"""
+
+
+def test_the_kept_model_is_loaded_by_keras_alone_takes_raw_images_and_gives_logits(train, tiny_npz, tmp_path):
+    policies = {"ce": "head", "ce-fix": "head", "sc": "class_means"}
+    results = {loss: json.loads(train("--loss", loss, "--name", loss, "--json")[1]) for loss in policies}
+    words = [sys.executable, "-c", LOAD_BY_KERAS_ALONE, tiny_npz, tmp_path / "runs", *policies]
+    done = subprocess.run(list(map(str, words)), cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    for loss, policy in policies.items():
+        predicted = np.load(tmp_path / "runs" / f"{loss}-logits.npy").argmax(axis=1)
+        error = np.mean(predicted != np.load(tiny_npz)["y_test"])
+        assert error == pytest.approx(results[loss][f"test_error_{policy}"])
 
 
 def test_every_loss_sees_the_same_corrupted_labels(train, tmp_path):
@@ -177,6 +196,17 @@ def test_evaluate_tells_a_changed_model(train, simplexlab, tmp_path):
     code, _, err = simplexlab("evaluate", "run", "--run-dir", tmp_path / "runs")
     assert code == 1
     assert "final_loss is" in err
+
+
+def test_a_damaged_model_is_told_in_one_line(train, simplexlab, tmp_path):
+    train("--name", "run", "--loss", "ce")
+    path = tmp_path / "runs" / "run" / "model.keras"
+    for content in (b"x", path.read_bytes()[:-1000]):
+        path.write_bytes(content)
+        code, _, err = simplexlab("evaluate", "run", "--run-dir", tmp_path / "runs")
+        assert code == 1
+        assert f"{path} is damaged" in err
+        assert err.count("\n") == 1
 
 
 def test_help_lists_the_options_with_their_defaults_by_dataset(simplexlab, capsys):

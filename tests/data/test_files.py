@@ -262,7 +262,7 @@ def test_class_with_one_image_cannot_be_split(photos):
 def test_folder_with_one_class(tmp_path):
     draw(tmp_path / "only" / "1.png")
     draw(tmp_path / "only" / "2.png")
-    with pytest.raises(UsageError, match="has 1 class folders; at least two"):
+    with pytest.raises(UsageError, match="needs at least two class folders, each with its images; it has 1"):
         load(str(tmp_path))
 
 

@@ -66,7 +66,7 @@ class TestCreate:
             assert (status["state"], status["iteration"], status["total"]) == ("running", 0, 7)
             assert (status["pid"], status["host"]) == (os.getpid(), socket.gethostname())
             assert abs(status["heartbeat"] - time.time()) < 10
-            for path in (writer.model_path, writer.checkpoints_path, writer.tensorboard_path, writer.log_path):
+            for path in (writer.checkpoints_path, writer.tensorboard_path, writer.log_path):
                 assert path.parent == writer.path
 
     @pytest.mark.parametrize(
@@ -436,6 +436,27 @@ class TestReopen:
             assert not list(path.rglob("*.tmp"))
             writer.log_metrics({"iteration": 30})
         assert [record["iteration"] for record in read_metrics(path)] == [0, 10, 20, 30]
+
+    def test_a_run_that_has_yet_to_start_is_at_iteration_0(self, tmp_path):
+        with RunWriter.create(tmp_path, "a", CONFIG, total=100) as writer:
+            writer.rewind(-1)
+            assert read_run(tmp_path / "a").status.iteration == 0
+
+    def test_a_model_is_there_whole_or_not_at_all(self, tmp_path):
+        def breaks(path):
+            path.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+        with RunWriter.create(tmp_path, "a", CONFIG, total=100) as writer:
+            before = names_in(writer.path)
+            with pytest.raises(RunError, match=r"cannot write .*model.keras: No space left"):
+                writer.save_model(breaks)
+            assert names_in(writer.path) == before
+            writer.save_model(lambda path: path.write_bytes(b"whole"))
+            assert (writer.path / "model.keras").read_bytes() == b"whole"
+            (writer.path / ".1.tmp.keras").touch()
+        with RunWriter.reopen(tmp_path / "a"):
+            assert ".1.tmp.keras" not in names_in(tmp_path / "a")
 
     def test_the_sequence_goes_on(self, tmp_path):
         with RunWriter.create(tmp_path, "a", CONFIG, total=1) as writer:

@@ -36,7 +36,9 @@ def test_what_is_saved_is_loaded_and_two_are_kept(tmp_path):
     assert {path.name for path in folder.iterdir()} == {"100000000.npz", "100000005.npz"}
 
 
-@pytest.mark.parametrize("damage", ["truncated", "a flipped bit", "empty", "no archive"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "a flipped bit", "an unknown flag", "encrypted", "empty", "no archive"]
+)
 def test_a_damaged_checkpoint_is_told_and_the_one_before_is_read(tmp_path, caplog, damage):
     for iteration in (20, 40):
         checkpoints.save(tmp_path, make(iteration))
@@ -44,6 +46,8 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_read(tmp_path, caplo
     content = bytearray(newest.read_bytes())
     if damage == "a flipped bit":
         content[len(content) // 2] ^= 1
+    if damage in ("an unknown flag", "encrypted"):  # in the archive's directory
+        content[content.index(b"PK\x01\x02") + 8] ^= {"an unknown flag": 0x20, "encrypted": 0x01}[damage]
     newest.write_bytes({"truncated": content[:-100], "empty": b"", "no archive": b"PK no"}.get(damage, content))
     with caplog.at_level(logging.WARNING):
         assert_equal(checkpoints.load(tmp_path, make(0).variables), make(20))
