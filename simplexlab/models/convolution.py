@@ -15,7 +15,7 @@ WINOGRAD_CHANNELS_IN_PARTS = 64
 LARGEST_KERNEL_IN_PARTS = 128  # channels; every part reads the whole transformed kernel
 PART_SIZE = 2**18  # numbers in the images of a part, so that they and their transforms stay in the cache
 MOST_PARTS = 8  # each is a piece of graph
-PRODUCT_GRADIENT_CHANNELS = {("bfloat16", 1): 256, ("bfloat16", 2): 64, ("float32", 2): 256}  # by dtype and stride
+PRODUCT_GRADIENT_CHANNELS = {1: 256, 2: 64}  # by stride, in bfloat16
 
 # Winograd's F(4×4, 3×3), Lavin & Gray, "Fast Algorithms for Convolutional Neural Networks" (CVPR 2016), §4.3: a tile of
 # 4×4 outputs is Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A, with d the 6×6 inputs that it sees and g the kernel.
@@ -45,8 +45,8 @@ class FastConvolution(keras.layers.Conv2D):
       multiples of 4: the whole convolution by Winograd's F(4×4, 3×3), which needs a quarter of the multiplications,
       from 128 channels on both sides; from 64 where the batch is known and small enough to be taken in a few parts. In
       float32 its rounding error is about 1e-5 of the largest output, where the direct sum has 1e-6;
-    - the gradient of the kernel, in bfloat16 from 256 channels with stride 1 and padding "same" and from 64 with stride
-      2 and padding "valid", in float32 from 256 with the latter.
+    - in bfloat16 the gradient of the kernel, from 256 channels with stride 1 and padding "same", and from 64 with
+      stride 2, padding "valid" and images of even sides.
 
     Everything else is left to `keras.layers.Conv2D`, also wherever TensorFlow sees a GPU. Arguments, inputs and outputs
     are those of `keras.layers.Conv2D`; `export_model` turns the layer into one.
@@ -78,8 +78,9 @@ def faster_convolution(
     fewest = min(channels, filters)
     if None in sides:
         return None
-    if fewest >= PRODUCT_GRADIENT_CHANNELS.get((tf.as_dtype(dtype).name, stride), math.inf):
-        return partial(convolve_with_product_gradient, stride=stride)
+    if dtype == "bfloat16":
+        fits = fewest >= PRODUCT_GRADIENT_CHANNELS[stride] and all(side % stride == 0 for side in sides)
+        return partial(convolve_with_product_gradient, stride=stride) if fits else None
     fits = all(side % TILE == 0 and side <= WINOGRAD_LARGEST_IMAGE for side in sides)
     if stride == 1 and dtype in ("float32", "float64") and fits:
         if fewest >= WINOGRAD_CHANNELS:
@@ -152,46 +153,67 @@ def _transforms(tiles: int, dtype: tf.DType) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def convolve_with_product_gradient(images, kernel, stride: int = 1):
-    """Convolve with a 3×3 kernel by `tf.nn.conv2d`; the kernel's gradient is nine matrix products.
-
-    The products leave out the zeros that stride 1 reads around the image: at 4×4 pixels, three tenths of the
-    convolution.
+    """Convolve with a 3×3 kernel by `tf.nn.conv2d`; the kernel's gradient is made of matrix products.
 
     Args:
-        images: (b, height, width, channels); height and width are known.
+        images: (b, height, width, channels); height and width are known, at stride 2 even and at least 4.
         kernel: (3, 3, channels, filters) of the same dtype.
         stride: 1, with one pixel of zeros on every side, or 2, without.
 
     Returns:
-        (b, height, width, filters) of the same dtype; at stride 2 (b, (height − 1) // 2, (width − 1) // 2, filters).
+        (b, height, width, filters) of the same dtype; at stride 2 (b, height/2 − 1, width/2 − 1, filters).
     """
-    zeros, padding = {1: (1, "SAME"), 2: (0, "VALID")}[stride]
+    padding, kernel_gradient = {1: ("SAME", _kernel_gradient), 2: ("VALID", _kernel_gradient_by_two)}[stride]
 
     @tf.custom_gradient
     def convolve(images, kernel):
         def gradient(upstream):
-            # Pixels first: a shift of the rows is then a view at stride 1, and one of the columns copies whole pixels.
-            inputs, outputs = tf.transpose(images, (1, 2, 0, 3)), tf.transpose(upstream, (1, 2, 0, 3))
-            products = {}
-            for column in range(3):
-                columns_in, columns_out = _overlap(inputs, outputs, column - zeros, stride, axis=1)
-                for row in range(3):
-                    left, right = _overlap(columns_in, columns_out, row - zeros, stride, axis=0)
-                    left, right = (tf.reshape(values, (-1, values.shape[-1])) for values in (left, right))
-                    products[row, column] = tf.matmul(left, right, transpose_a=True)
-            kernel_gradient = tf.stack([products[position] for position in sorted(products)])
             images_gradient = tf.nn.conv2d_transpose(upstream, kernel, tf.shape(images), stride, padding)
-            return images_gradient, tf.reshape(kernel_gradient, kernel.shape)
+            return images_gradient, kernel_gradient(images, upstream)
 
         return tf.nn.conv2d(images, kernel, stride, padding), gradient
 
     return convolve(images, kernel)
 
 
-def _overlap(inputs, outputs, shift: int, stride: int, axis: int):
-    """The inputs that the kernel's entry at `shift` from an output's first input multiplies, and those outputs."""
-    every, size = (slice(None),) * axis, inputs.shape[axis]
-    first = max(0, -(shift // stride))
-    last = min(outputs.shape[axis] - 1, (size - 1 - shift) // stride)
-    seen = slice(stride * first + shift, stride * last + shift + 1, stride)
-    return inputs[(*every, seen)], outputs[(*every, slice(first, last + 1))]
+def _kernel_gradient(images, upstream):
+    """At stride 1: nine products, without the zeros around the image; at 4×4 pixels three tenths of the convolution."""
+    # Pixels first: a shift of the rows is then a view, and one of the columns copies whole pixels.
+    inputs, outputs = tf.transpose(images, (1, 2, 0, 3)), tf.transpose(upstream, (1, 2, 0, 3))
+    products = {}
+    for column in (-1, 0, 1):
+        shifted_inputs, shifted_outputs = _overlap(inputs, outputs, column, axis=1)
+        for row in (-1, 0, 1):
+            products[row, column] = _product(*_overlap(shifted_inputs, shifted_outputs, row, axis=0))
+    gradient = tf.stack([products[position] for position in sorted(products)])
+    return tf.reshape(gradient, (3, 3, images.shape[3], upstream.shape[3]))
+
+
+def _overlap(inputs, outputs, shift: int, axis: int):
+    """The inputs that an entry of the kernel so far from its centre multiplies, and the outputs that they enter."""
+    size = inputs.shape[axis]
+    every = (slice(None),) * axis
+    seen, entered = slice(max(shift, 0), size + min(shift, 0)), slice(max(-shift, 0), size - max(shift, 0))
+    return inputs[(*every, seen)], outputs[(*every, entered)]
+
+
+def _kernel_gradient_by_two(images, upstream):
+    """At stride 2: four products. An output sees a block of 2×2 inputs, and of the blocks behind it the near pixels."""
+    (height, width, channels), filters = images.shape[1:], upstream.shape[3]
+    blocks = tf.reshape(images, (tf.shape(images)[0], height // 2, 2, width // 2, 2, channels))
+    blocks = tf.transpose(blocks, (1, 3, 0, 2, 4, 5))
+    outputs = tf.transpose(upstream, (1, 2, 0, 3))
+    own, right = blocks[:-1, :-1], blocks[:-1, 1:, :, :, 0]
+    below, corner = blocks[1:, :-1, :, 0], blocks[1:, 1:, :, 0, 0]
+    own, right, below, corner = (
+        tf.reshape(_product(tf.reshape(seen, (*outputs.shape[:2], -1, rows * columns * channels)), outputs), shape)
+        for seen, rows, columns in ((own, 2, 2), (right, 2, 1), (below, 1, 2), (corner, 1, 1))
+        for shape in [(rows, columns, channels, filters)]
+    )
+    return tf.concat([tf.concat([own, right], 1), tf.concat([below, corner], 1)], 0)
+
+
+def _product(inputs, outputs):
+    """Σ over all but the last axis: (…, channels) and (…, filters) make (channels, filters)."""
+    inputs, outputs = (tf.reshape(values, (-1, values.shape[-1])) for values in (inputs, outputs))
+    return tf.matmul(inputs, outputs, transpose_a=True)

@@ -147,6 +147,13 @@ def random_images(network: dict) -> tuple[np.ndarray, np.ndarray]:
 
 def serve_simplexlab(name: str, precision: str, loss: str) -> None:
     """The training loop of `simplexlab train`, with its own choice of threads."""
+    from simplexlab.training import runtime
+
+    with runtime.keras_precision(precision):
+        serve_loop(name, precision, loss)
+
+
+def serve_loop(name: str, precision: str, loss: str) -> None:
     from simplexlab.config import Experiment
     from simplexlab.data import Dataset
     from simplexlab.training import runtime
@@ -179,7 +186,7 @@ def serve_simplexlab(name: str, precision: str, loss: str) -> None:
         y_test=labels,
         class_names=tuple(map(str, range(CLASSES))),
     )
-    with runtime.keras_precision(precision), started.strategy.scope():
+    with started.strategy.scope():
         learner = build_learner(experiment, dataset)
     loop, done = Loop(experiment, dataset, labels, learner, started), 0
 

@@ -14,7 +14,7 @@ from simplexlab.models.convolution import convolve_by_winograd, convolve_with_pr
 METHODS = {
     (convolve_by_winograd, 1): [(4, 4), (8, 4), (12, 20), (32, 32)],
     (convolve_with_product_gradient, 1): [(1, 1), (2, 5), (4, 4), (7, 8)],
-    (convolve_with_product_gradient, 2): [(3, 3), (4, 6), (10, 10), (9, 5)],
+    (convolve_with_product_gradient, 2): [(4, 4), (4, 6), (10, 8), (18, 18)],
 }
 CASES = [
     pytest.param(method if stride == 1 else partial(method, stride=stride), stride, shape)
@@ -138,8 +138,8 @@ def test_large_kernels_are_read_once():
         ((None, None, 8, 256), 256, "bfloat16", 1, None),
         ((None, 18, 18, 64), 128, "bfloat16", 2, convolve_with_product_gradient),
         ((None, 18, 18, 32), 64, "bfloat16", 2, None),
-        ((None, 10, 10, 256), 512, "float32", 2, convolve_with_product_gradient),
-        ((None, 8, 8, 128), 256, "float32", 2, None),
+        ((None, 17, 18, 64), 128, "bfloat16", 2, None),
+        ((None, 10, 10, 256), 512, "float32", 2, None),
         ((None, 8, 8, 512), 512, "float64", 2, None),
     ],
 )
@@ -185,19 +185,16 @@ def test_the_layer_is_keras_convolution(dtype, tolerance, taken):
     assert fast.compute_output_spec(keras.KerasTensor((None, 8, 8, 256))).shape == (None, 8, 8, 256)
 
 
-@pytest.mark.parametrize(
-    ("dtype", "tolerance"), [("float32", 1e-5), ("mixed_bfloat16", 1e-2)], ids=lambda value: str(value)
-)
-def test_the_layer_of_stride_2_is_keras_convolution(dtype, tolerance, taken):
+def test_the_layer_of_stride_2_is_keras_convolution(taken):
     images = numbers(0, 2, 10, 10, 256, dtype="float32")
     found = []
-    for layer in both_layers(256, 256, padding="valid", strides=2, dtype=dtype, use_bias=False):
+    for layer in both_layers(256, 256, padding="valid", strides=2, dtype="mixed_bfloat16", use_bias=False):
         with tf.GradientTape() as tape:
             outputs = layer(images)
         found.append([tf.cast(values, "float32") for values in (outputs, tape.gradient(outputs, layer.kernel))])
     assert taken == [convolve_with_product_gradient]
     for one, other in zip(*found, strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=tolerance * np.abs(other).max())
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-2 * np.abs(other).max())
 
 
 @pytest.mark.parametrize(
