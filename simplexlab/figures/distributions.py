@@ -16,8 +16,8 @@ from simplexlab.runs import Run
 
 TITLE = "Geometry of representations and weights, by loss"
 STATISTICS = {
-    "class_mean_similarity": "between class means",
-    "weight_similarity": "between weights",
+    "class_mean_similarity": "of class means",
+    "weight_similarity": "of weights",
     "within_class_similarity": "within classes",
 }
 QUANTILES = ("q05", "q25", "q50", "q75", "q95")
@@ -88,14 +88,8 @@ def draw(numbers: dict[str, Any]) -> tuple[Figure, str]:
             axes.set_title(f"γ {label}")
         row[0].set_ylabel(f"{panel['dataset']}\nangular similarity γ")
         _draw_errors(row[3], panel)
-    # Anchored to the figure's own frame: the caption below makes the page that is saved taller.
-    figure.legend(
-        *grid[0, 0].get_legend_handles_labels(),
-        loc="outside lower left",
-        bbox_to_anchor=(0, 0, 1, 1),
-        bbox_transform=figure.transFigure,
-        ncols=2,
-    )
+    # Not below: the caption makes the page that is saved longer at its lower end, which the legend would follow.
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside right upper")
     return figure, _caption(numbers)
 
 
