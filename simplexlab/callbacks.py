@@ -72,6 +72,10 @@ class Geometry(keras.callbacks.Callback):
         self.prefix = prefix
         self.evaluations: list[Evaluation] = []
 
+    def set_model(self, model):
+        super().set_model(model)
+        self._encoder = None
+
     def on_train_begin(self, logs=None):
         """Tell what does not fit before an epoch is spent."""
         if isinstance(self.model, keras.Sequential) and not self.model.built:
@@ -79,7 +83,7 @@ class Geometry(keras.callbacks.Callback):
         head = self._head()
         if head is not None and head.use_bias and head.trainable:
             raise ValueError(BIAS)
-        self._encoder(head)
+        self._encoder = self._build_encoder(head)
         if head is None and self.batch_size < 3:
             raise ValueError(f"sc needs batches of at least 3 samples, not {self.batch_size}")
 
@@ -98,7 +102,9 @@ class Geometry(keras.callbacks.Callback):
         head = self._head()
         if head is not None and head.use_bias and np.any(head.bias):
             raise ValueError(BIAS)
-        values = np.asarray(self._encoder(head).predict(self.x, batch_size=self.batch_size, verbose=0))
+        if self._encoder is None:  # one for all evaluations: each would trace a graph of its own
+            self._encoder = self._build_encoder(head)
+        values = np.asarray(self._encoder.predict(self.x, batch_size=self.batch_size, verbose=0))
         if values.ndim != 2:
             raise ValueError(f"representations must have shape (N, h), not {values.shape}; name another layer")
         loss = "sc" if head is None else self.loss or "ce"
@@ -130,7 +136,7 @@ class Geometry(keras.callbacks.Callback):
             )
         return None
 
-    def _encoder(self, head: keras.layers.Layer | None) -> keras.Model:
+    def _build_encoder(self, head: keras.layers.Layer | None) -> keras.Model:
         """The model from inputs to representations."""
         inputs = getattr(self.model, "inputs", None)
         if inputs is None and self.layer is not None:
@@ -159,9 +165,6 @@ def _integer_labels(y: np.ndarray) -> np.ndarray:
         raise ValueError("labels must be whole numbers")
     missing = np.setdiff1d(np.arange(max(whole.max(), 1) + 1), whole)
     if whole.min() < 0 or len(missing):
-        raise ValueError(f"labels must be 0 … K−1 with every class present; {_first_wrong(whole, missing)}")
+        wrong = f"{whole.min()} is negative" if whole.min() < 0 else f"no point has the label {missing[0]}"
+        raise ValueError(f"labels must be 0 … K−1 with every class present; {wrong}")
     return whole
-
-
-def _first_wrong(labels: np.ndarray, missing: np.ndarray) -> str:
-    return f"{labels.min()} is negative" if labels.min() < 0 else f"no point has the label {missing[0]}"

@@ -202,8 +202,10 @@ def flag(name: str, negative: bool = False) -> str:
 
 
 def format_value(value: Any) -> str:
-    """A value as one types it: 0.1, 100000, ce."""
-    return repr(value) if isinstance(value, float) else str(value)
+    """A value as one types it, exact and without zeros that it does not need: 0.1, 0, 100000, ce."""
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)
 
 
 def field_type(field: dataclasses.Field) -> Any:
@@ -280,18 +282,14 @@ def _check_limits(field: dataclasses.Field, value: float) -> None:
     if limits.get("minimum") == 0 and limits.get("maximum") == 1 and not 0 <= value <= 1:
         wanted = "between 0 and 1"
     elif "minimum" in limits and value < limits["minimum"]:
-        wanted = f"at least {_limit(limits['minimum'])}"
+        wanted = f"at least {format_value(limits['minimum'])}"
     elif "maximum" in limits and value > limits["maximum"]:
-        wanted = f"at most {_limit(limits['maximum'])}"
+        wanted = f"at most {format_value(limits['maximum'])}"
     elif "above" in limits and value <= limits["above"]:
-        wanted = f"greater than {_limit(limits['above'])}"
+        wanted = f"greater than {format_value(limits['above'])}"
     elif "below" in limits and value >= limits["below"]:
-        wanted = f"less than {_limit(limits['below'])}"
+        wanted = f"less than {format_value(limits['below'])}"
     else:
         return
     reason = ": the supervised contrastive loss and its theory need three points" if field.name == "batch_size" else ""
     raise UsageError(f"{name} {format_value(value)} must be {wanted}{reason}")
-
-
-def _limit(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:g}"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from simplexlab import __version__
-from simplexlab.config import flag
+from simplexlab.config import flag, format_value
 from simplexlab.errors import UsageError
 from simplexlab.figures import distributions, time_to_fit
 from simplexlab.figures.style import styled
@@ -110,9 +110,7 @@ def _settings(runs: Sequence[Run]) -> str:
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else format_value(value)
 
 
 def _time_to_fit(runs: Sequence[Run]) -> str:

@@ -209,7 +209,7 @@ def _caption(numbers: dict[str, Any]) -> str:
     parts = []
     for panel in numbers["panels"]:
         settings = panel["settings"]
-        told = {name: ", ".join(map(_told, values)) for name, values in settings.items()}
+        told = {name: ", ".join(map(format_value, values)) for name, values in settings.items()}
         fitted = f"a train error of at most {told['tolerance']}" if any(settings["tolerance"]) else "no train error"
         censored = sum(run["censored"] for curve in panel["curves"] for run in curve["runs"])
         total = sum(len(curve["runs"]) for curve in panel["curves"])
@@ -227,7 +227,3 @@ def _caption(numbers: dict[str, Any]) -> str:
         "profile-likelihood interval. Below: ratio to the straight line through the runs up to half of the largest "
         "corruption, open where a run never fitted; above 1 is faster than linear. " + " ".join(parts)
     )
-
-
-def _told(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

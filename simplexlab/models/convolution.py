@@ -82,13 +82,9 @@ def faster_convolution(
         fits = fewest >= PRODUCT_GRADIENT_CHANNELS[stride] and all(side % stride == 0 for side in sides)
         return partial(convolve_with_product_gradient, stride=stride) if fits else None
     fits = all(side % TILE == 0 and side <= WINOGRAD_LARGEST_IMAGE for side in sides)
-    if stride == 1 and dtype in ("float32", "float64") and fits:
-        if fewest >= WINOGRAD_CHANNELS:
-            return convolve_by_winograd
-        is_small = number is not None and number * math.prod(sides) * channels <= MOST_PARTS * PART_SIZE
-        if fewest >= WINOGRAD_CHANNELS_IN_PARTS and is_small:
-            return convolve_by_winograd
-    return None
+    in_parts = number is not None and number * math.prod(sides) * channels <= MOST_PARTS * PART_SIZE
+    enough = fewest >= (WINOGRAD_CHANNELS_IN_PARTS if in_parts else WINOGRAD_CHANNELS)
+    return convolve_by_winograd if stride == 1 and dtype in ("float32", "float64") and fits and enough else None
 
 
 def convolve_by_winograd(images, kernel):

@@ -53,7 +53,7 @@ class Grid:
         ):
             options = dict(zip(names, values, strict=True))
             settings = [f"{name.replace('_', '-')}={_in_a_name(options[name])}" for name in varied]
-            name = "-".join([loss, _short(corrupt), f"s{seed}", *settings])
+            name = "-".join([loss, format_value(corrupt), f"s{seed}", *settings])
             if name in experiments:
                 raise UsageError(f"two runs of the grid would be named {name}; give their files different names")
             experiment = Experiment(loss=loss, corrupt=corrupt, seed=seed, name=name, **options)
@@ -63,7 +63,7 @@ class Grid:
     def options_line(self) -> str:
         """The options of `simplexlab sweep` that give this grid."""
         words = ["--losses", ",".join(self.losses)]
-        words += ["--corruptions", ",".join(map(_short, self.corruptions))]
+        words += ["--corruptions", ",".join(map(format_value, self.corruptions))]
         words += ["--seeds", ",".join(map(str, self.seeds)) + ("," if len(self.seeds) == 1 else "")]
         for name, values in self.options.items():
             words += ["--set", f"{name.replace('_', '-')}={','.join(map(_as_typed, values))}"]
@@ -202,11 +202,6 @@ def _value(kind: Any, word: str, shown: str) -> Any:
     except (ValueError, KeyError):
         wanted = {bool: "on or off", int: "a whole number", float: "a number"}.get(kind, "a value")
         raise UsageError(f'{shown} "{word}" is not {wanted}') from None
-
-
-def _short(number: float) -> str:
-    """A number without the zeros that it does not need: 0, 0.2."""
-    return f"{number:g}" if float(f"{number:g}") == number else repr(number)
 
 
 def _in_a_name(value: Any) -> str:
