@@ -3,13 +3,26 @@
 import hashlib
 import io
 import json
+import signal
 import tarfile
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interrupts_arrive():
+    """Let processes that tests start be interrupted also where a shell runs the tests in its background.
+
+    A shell has such processes ignore SIGINT, which the processes that they start inherit; a signal that is handled is
+    back at its default in them.
+    """
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
