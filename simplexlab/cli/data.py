@@ -175,7 +175,7 @@ def _contents(name: str, data_dir: str | None) -> dict[str, Any]:
 
 
 def _import_tensorflow() -> None:
-    from simplexlab.training.runtime import quiet_stderr
+    from simplexlab.quiet import quiet_stderr
 
     with quiet_stderr():
         import tensorflow as tf

@@ -61,10 +61,11 @@ def _versions() -> list[Finding]:
 
 
 def _devices() -> list[Finding]:
+    from simplexlab.quiet import quiet_stderr
     from simplexlab.training import runtime
 
     try:
-        with runtime.quiet_stderr():
+        with quiet_stderr():
             import keras
             import tensorflow as tf
 

@@ -39,9 +39,9 @@ def train(
 
 def progress(total: int) -> list:
     """The callback that shows the progress of a run of `total` iterations; TensorFlow is imported for it."""
-    from simplexlab.training import runtime
+    from simplexlab.quiet import quiet_stderr
 
-    with runtime.quiet_stderr():
+    with quiet_stderr():
         from simplexlab.training.progress import progress_callback
     return [progress_callback(total)]
 

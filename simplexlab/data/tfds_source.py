@@ -28,6 +28,7 @@ from simplexlab.config import nearest
 from simplexlab.data.dataset import Dataset
 from simplexlab.data.files import not_found
 from simplexlab.errors import RunError, UsageError
+from simplexlab.quiet import quiet_stderr
 
 PROBE_SECONDS = 3.0
 
@@ -100,7 +101,7 @@ class TfdsSet:
             known = nearest(config, configs) if configs else "it takes none"
             raise UsageError(f"{base} has no config {config!r}; {known}")
         self.name = name
-        with _quiet():
+        with quiet_stderr(), _quiet():  # some sets import TensorFlow to be described
             try:
                 self.builder = tfds.builder(name, data_dir=data_root(data_dir))
                 features = self.builder.info.features
@@ -374,11 +375,11 @@ def import_archives(name: str, files: Iterable[str | Path], data_dir: str | Path
     for file in files:
         if not file.is_file():
             raise UsageError(f"{file} is not a file" if file.exists() else f"{file} does not exist")
-        print(f"checking {file}", file=sys.stderr)
         problems = {archive.filename: archive.problem(file) for archive in source.archives}
         if None not in problems.values():
             by_name = problems.get(file.name) or (problems.popitem()[1] if len(problems) == 1 else None)
             raise UsageError(by_name or f"{file} is none of the archives of {name}: {', '.join(problems)}")
+        print(f"checked {file}", file=sys.stderr)
     found, problems = source.find_archives(files)
     missing = [archive.filename for archive in source.archives if archive not in found]
     if missing:

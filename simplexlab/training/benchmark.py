@@ -10,6 +10,7 @@ import numpy as np
 
 from simplexlab.config import Experiment
 from simplexlab.data import Dataset, load
+from simplexlab.quiet import quiet_stderr
 from simplexlab.training import runtime
 from simplexlab.training.evaluation import Representations, evaluate
 from simplexlab.training.run import objective_of
@@ -47,7 +48,7 @@ def benchmark(experiment: Experiment, seconds: float = 10.0) -> dict[str, Any]:
 def _measure(experiment: Experiment, dataset: Dataset, seconds: float) -> dict[str, Any]:
     labels = dataset.y_train
     machine = runtime.start(experiment, pixels=math.prod(dataset.image_shape[:2]))
-    with runtime.quiet_stderr():
+    with quiet_stderr():
         from simplexlab.models import export_model
         from simplexlab.training.learner import build_learner
         from simplexlab.training.loop import Loop
@@ -125,7 +126,7 @@ def forward_flops(encoder: Any, batch_size: int) -> int:
     from tensorflow.python.profiler.option_builder import ProfileOptionBuilder
 
     shape = (batch_size, *encoder.input_shape[1:])
-    with runtime.quiet_stderr():
+    with quiet_stderr():
         function = tf.function(lambda images: encoder(images, training=False)).get_concrete_function(
             tf.TensorSpec(shape, encoder.inputs[0].dtype)
         )

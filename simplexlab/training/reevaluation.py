@@ -8,6 +8,7 @@ import numpy as np
 from simplexlab.config import Experiment
 from simplexlab.data import load
 from simplexlab.errors import RunError, UsageError
+from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import read_labels, read_run
 from simplexlab.training import runtime
 from simplexlab.training.evaluation import Representations, evaluate
@@ -44,7 +45,7 @@ def reevaluate(folder: Path) -> dict[str, Any]:
     with runtime.keras_precision(experiment.precision):
         import keras
 
-        with runtime.quiet_stderr():
+        with quiet_stderr():
             try:
                 model = keras.models.load_model(model_path, compile=False)
             except Exception as error:  # damage shows as whatever zipfile, h5py and Keras make of it

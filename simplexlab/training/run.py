@@ -22,6 +22,7 @@ import numpy as np
 from simplexlab.config import Experiment, flag, format_value
 from simplexlab.data import Dataset, corrupt_labels, is_tfds, load, require
 from simplexlab.errors import RunError, UsageError
+from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import Run, RunWriter, read_run
 from simplexlab.training import checkpoints, runtime
 from simplexlab.training.checkpoints import Checkpoint
@@ -294,7 +295,7 @@ class _Run:
         self.classifier: np.ndarray | None = None
         self.runtime = task.started or runtime.start(experiment, task.cluster, math.prod(dataset.image_shape[:2]))
         _check_same_start(self.runtime, experiment, dataset, labels)
-        with runtime.quiet_stderr():
+        with quiet_stderr():
             import keras
 
             from simplexlab.training.events import EventFiles

@@ -5,7 +5,6 @@ import gc
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ import numpy as np
 
 from simplexlab.config import Experiment, check_batch, parse_devices
 from simplexlab.errors import RunError, UsageError
+from simplexlab.quiet import quiet_stderr
 from simplexlab.training.cluster import Cluster
 
 SMALL_CONVOLUTION = 2**24  # images × pixels × channels²; measured on two cores
@@ -184,27 +184,6 @@ def keras_precision(precision: str) -> Iterator[None]:
     finally:
         keras.config.set_floatx(saved[0])
         keras.config.set_dtype_policy(saved[1])
-
-
-@contextlib.contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Hold back what C++ libraries write to file descriptor 2; show it if the block raises."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException as error:
-            os.dup2(saved, 2)
-            if not isinstance(error, UsageError | RunError | KeyboardInterrupt):
-                held.seek(0)
-                os.write(2, held.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
 
 
 def _device_names(kind: str, wanted: Any, gpu_count: int) -> list[str]:
