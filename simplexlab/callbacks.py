@@ -4,8 +4,8 @@ import keras
 import numpy as np
 
 from simplexlab.config import LOSSES
+from simplexlab.evaluation import Criterion, Evaluation, Representations, evaluate
 from simplexlab.losses import SupervisedContrastive
-from simplexlab.training.evaluation import Evaluation, Objective, Representations, evaluate
 
 BIAS = "the bounds hold for a classifier without bias; build the last Dense with use_bias=False"
 
@@ -108,7 +108,7 @@ class Geometry(keras.callbacks.Callback):
         if values.ndim != 2:
             raise ValueError(f"representations must have shape (N, h), not {values.shape}; name another layer")
         loss = "sc" if head is None else self.loss or "ce"
-        objective = Objective(
+        criterion = Criterion(
             loss=loss,
             batch_size=self.batch_size,
             radius=float(np.sqrt(np.mean(np.sum(np.square(values, dtype=np.float64), axis=1)) / self.temperature)),
@@ -117,7 +117,7 @@ class Geometry(keras.callbacks.Callback):
         )
         values = values / np.sqrt(self.temperature) if loss == "sc" else values
         weights = None if head is None else np.asarray(head.kernel).T
-        return evaluate(Representations(values, self.y), None, objective, weights, iteration=iteration)
+        return evaluate(Representations(values, self.y), None, criterion, weights, iteration=iteration)
 
     def _head(self) -> keras.layers.Dense | None:
         """The classifier of ce and ce-fix; None where the objective is sc."""

@@ -17,7 +17,7 @@ def resume(
 ) -> int:
     """Go on with a run that was stopped or killed, from its last checkpoint, as if nothing had happened."""
     from simplexlab.runs import find_run, read_run
-    from simplexlab.training import run as training
+    from simplexlab.training import commands as training
 
     folder = find_run(run, run_dir)
     status = read_run(folder).status

@@ -31,9 +31,9 @@ def train(
     """Train an encoder and write a run folder."""
     experiment = as_experiment(options).resolve()
 
-    from simplexlab.training import run
+    from simplexlab.training import commands
 
-    result = run.train(experiment, lambda: progress(experiment.iterations), resume=resume)
+    result = commands.train(experiment, lambda: progress(experiment.iterations), resume=resume)
     return report(result, Path(experiment.run_dir), json=json)
 
 

@@ -69,7 +69,7 @@ class Lesson:
             The run, its final numbers in `result`.
         """
         from simplexlab.cli.train import progress
-        from simplexlab.training.run import train
+        from simplexlab.training.commands import train
 
         experiment = Experiment(run_dir=self.run_dir, name=name, **options).resolve()
         print(f"$ {experiment.command_line()}", flush=True)

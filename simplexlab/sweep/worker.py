@@ -47,7 +47,7 @@ def _listen(requests: queue.Queue) -> None:
 
 
 def _execute(experiment: Experiment) -> dict[str, Any]:
-    from simplexlab.training.run import resume, train
+    from simplexlab.training.commands import resume, train
 
     folder = Path(experiment.run_dir, experiment.name)
     try:

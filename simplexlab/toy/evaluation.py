@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from simplexlab import geometry, theory
+from simplexlab.evaluation import Criterion, Representations, error_rate, loss_and_bound
 from simplexlab.toy.configurations import Configuration
 from simplexlab.toy.settings import Toy
-from simplexlab.training.evaluation import Objective, Representations, error_rate, loss_and_bound
 
 
 def evaluate_toy(
@@ -85,6 +85,6 @@ def _loss_and_bound(
         )
         loss = theory.sc_loss_batch(sample.values, sample.labels)
     else:
-        batches = Objective("sc", toy.batch_size, toy.radius, nonnegative=False, policy="class-means", seed=toy.seed)
+        batches = Criterion("sc", toy.batch_size, toy.radius, nonnegative=False, policy="class-means", seed=toy.seed)
         return loss_and_bound(sample, batches, None, iteration)
     return {"loss": loss, "bound": bound, "excess": loss - bound, "excess_standard_error": None}

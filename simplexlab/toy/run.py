@@ -11,13 +11,13 @@ import numpy as np
 
 from simplexlab.config import Experiment
 from simplexlab.errors import UsageError
+from simplexlab.evaluation import TimeToFit
 from simplexlab.runs import RunWriter
 from simplexlab.theory import AllBatches
 from simplexlab.toy.configurations import Configuration, balanced_labels, first_configuration
 from simplexlab.toy.evaluation import evaluate_toy
 from simplexlab.toy.minimise import minimise_all_batches
 from simplexlab.toy.settings import Toy
-from simplexlab.training.evaluation import TimeToFit
 
 
 def run_toy(toy: Toy, report: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:

@@ -10,10 +10,10 @@ import numpy as np
 
 from simplexlab.config import Experiment
 from simplexlab.data import Dataset, load
+from simplexlab.evaluation import Representations, evaluate
 from simplexlab.quiet import quiet_stderr
 from simplexlab.training import runtime
-from simplexlab.training.evaluation import Representations, evaluate
-from simplexlab.training.run import objective_of
+from simplexlab.training.description import criterion_of
 
 MATRIX_SIZES = {"CPU": 2048, "GPU": 8192}
 REPEATS = 5
@@ -108,12 +108,12 @@ def _rates(loop: Any, done: int, seconds: float) -> list[float]:
 
 
 def _evaluation_seconds(loop: Any, experiment: Experiment, dataset: Dataset, labels: np.ndarray) -> float:
-    objective = objective_of(experiment)
+    criterion = criterion_of(experiment)
     times = []
     for repeat in range(4):
         began = time.perf_counter()
         train, test = map(Representations, loop.encode(), (labels, dataset.y_test))
-        evaluate(train, test, objective, loop.learner.weights(), iteration=repeat)
+        evaluate(train, test, criterion, loop.learner.weights(), iteration=repeat)
         times.append(time.perf_counter() - began)
     return float(np.median(times[1:]))  # the first compiles
 

@@ -8,11 +8,11 @@ import numpy as np
 from simplexlab.config import Experiment
 from simplexlab.data import load
 from simplexlab.errors import RunError, UsageError
+from simplexlab.evaluation import Representations, evaluate
 from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import read_labels, read_run
 from simplexlab.training import runtime
-from simplexlab.training.evaluation import Representations, evaluate
-from simplexlab.training.run import objective_of
+from simplexlab.training.description import criterion_of
 
 # What another batch normalisation kernel and another order of sums may change: about 1e-6 relative in float32. An
 # image next to a decision boundary may change sides, hence one image for the errors.
@@ -59,7 +59,7 @@ def reevaluate(folder: Path) -> dict[str, Any]:
     weights = None if experiment.loss == "sc" else np.asarray(head.kernel).T
     probe = run.result.get("train_error_probe") is not None
     iteration = run.result["evaluated_at"]
-    record = evaluate(train, test, objective_of(experiment), weights, iteration=iteration, probe=probe).record
+    record = evaluate(train, test, criterion_of(experiment), weights, iteration=iteration, probe=probe).record
     record["final_loss"] = record.pop("loss")
     record = {"run": run.name, "loss": experiment.loss, **record}
     kept = {key: value for key, value in run.result.items() if key in record and key != "run"}  # folders are renamed

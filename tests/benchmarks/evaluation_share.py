@@ -11,7 +11,7 @@ import statistics
 import tempfile
 
 from simplexlab.config import Experiment
-from simplexlab.training.run import train
+from simplexlab.training.commands import train
 
 
 def main() -> None:

@@ -47,11 +47,6 @@ def main() -> None:
     import sklearn.linear_model  # noqa: F401
     import tensorflow  # noqa: F401
 
-    import simplexlab.training.events
-    import simplexlab.training.learner
-    import simplexlab.training.loop
-    import simplexlab.training.run  # noqa: F401
-
     draws = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
         dataset = write_images(Path(folder, "images.npz"))
@@ -118,7 +113,7 @@ def fork(options: dict, kill_at_call: int | None = None) -> int:
     code = 1
     try:
         from simplexlab.config import Experiment
-        from simplexlab.training.run import train
+        from simplexlab.training.commands import train
 
         if kill_at_call is not None:
             _kill_inside_a_write(kill_at_call)

@@ -7,10 +7,10 @@ import pytest
 
 from simplexlab import theory
 from simplexlab.errors import UsageError
+from simplexlab.evaluation import Criterion, Representations, evaluate
 from simplexlab.runs import find_run, list_geometry, read_geometry, read_metrics, read_run
 from simplexlab.toy import Toy, run_toy
 from simplexlab.toy.evaluation import evaluate_toy
-from simplexlab.training.evaluation import Objective, Representations, evaluate
 
 
 @pytest.mark.parametrize("loss", ["sc", "ce"])
@@ -69,7 +69,7 @@ def test_frames_and_metrics_carry_the_names_of_a_training_run(finished):
     trained = evaluate(
         Representations(frame["sample"], frame["sample_labels"]),
         None,
-        Objective("ce", 3, 1.0, nonnegative=False, policy="head"),
+        Criterion("ce", 3, 1.0, nonnegative=False, policy="head"),
         frame["weights"],
     )
     assert set(frame) == set(trained.arrays)

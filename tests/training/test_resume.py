@@ -16,7 +16,7 @@ import pytest
 from simplexlab.config import Experiment
 from simplexlab.errors import RunError, UsageError
 from simplexlab.runs import RunWriter, read_run
-from simplexlab.training.run import resume, train
+from simplexlab.training.commands import resume, train
 
 OPTIONS = {"encoder": "mlp", "width": 4, "batch_size": 12, "iterations": 60, "evaluate_every": 20} | {
     "corrupt": 0.2,

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from simplexlab import geometry, theory
-from simplexlab.training.evaluation import (
-    Objective,
+from simplexlab.evaluation import (
+    Criterion,
     Representations,
     TimeToFit,
     error_rate,
@@ -21,7 +21,7 @@ LABELS = np.arange(120) % 4
 
 def objective(loss, **changes):
     settings = {"batch_size": 24, "radius": math.sqrt(10), "nonnegative": False, "policy": "head"} | changes
-    return Objective(loss=loss, **settings)
+    return Criterion(loss=loss, **settings)
 
 
 def collapsed(points):

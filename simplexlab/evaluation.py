@@ -13,7 +13,7 @@ SAMPLE = 300
 
 
 @dataclass(frozen=True)
-class Objective:
+class Criterion:
     """What a run minimises, as far as its evaluation needs to know.
 
     Attributes:
@@ -53,7 +53,7 @@ class Evaluation:
 def evaluate(
     train: Representations,
     test: Representations | None,
-    objective: Objective,
+    criterion: Criterion,
     weights: np.ndarray | None = None,
     *,
     iteration: int = 0,
@@ -64,7 +64,7 @@ def evaluate(
     Args:
         train: representations of the training images with the labels given to training (N, h), (N,).
         test: representations of the test images with their true labels, or None.
-        objective: loss, batch law and classifier.
+        criterion: loss, batch law and classifier.
         weights: rows of the trained or fixed head, shape (K, h); None for SC, whose classifier are its class means.
         iteration: enters the seed of the SC batches, so that each evaluation draws its own.
         probe: fit the linear probe as well; always done when it is the policy.
@@ -79,30 +79,30 @@ def evaluate(
     record = statistics.to_dict()
     if weights is None:
         record["weight_similarity"] = None
-    if probe or objective.policy == "probe":
+    if probe or criterion.policy == "probe":
         rows, converged = linear_probe(train.values, train.labels)
         classifiers["probe"] = rows
         record["probe_converged"] = converged
     for name, rows in classifiers.items():
         record[f"train_error_{name}"] = error_rate(train, rows)
         record[f"test_error_{name}"] = None if test is None else error_rate(test, rows)
-    policy = objective.policy.replace("-", "_")
+    policy = criterion.policy.replace("-", "_")
     record["train_error"] = record[f"train_error_{policy}"]
     record["test_error"] = record[f"test_error_{policy}"]
-    record |= loss_and_bound(train, objective, weights, iteration)
-    record["bound_is_exact"] = _bound_is_exact(record, objective)
+    record |= loss_and_bound(train, criterion, weights, iteration)
+    record["bound_is_exact"] = _bound_is_exact(record, criterion)
     return Evaluation(record, _geometry_arrays(train, statistics, weights), classifier)
 
 
-def _bound_is_exact(record: dict[str, Any], objective: Objective) -> bool:
+def _bound_is_exact(record: dict[str, Any], criterion: Criterion) -> bool:
     """Whether the theorem's assumptions hold: balanced labels, K ≤ h + 1, and for SC points on one sphere."""
     norms = record["norms"]
-    on_sphere = objective.loss != "sc" or norms["maximum"] <= norms["minimum"] * (1 + 1e-2)
+    on_sphere = criterion.loss != "sc" or norms["maximum"] <= norms["minimum"] * (1 + 1e-2)
     return record["imbalance"] == 0 and record["num_classes"] <= record["dimension"] + 1 and on_sphere
 
 
 def loss_and_bound(
-    train: Representations, objective: Objective, weights: np.ndarray | None, iteration: int = 0
+    train: Representations, criterion: Criterion, weights: np.ndarray | None, iteration: int = 0
 ) -> dict[str, float | None]:
     """The loss on all training data, its bound at the simplex and the excess; for a ReLU encoder the gap in two parts.
 
@@ -112,14 +112,14 @@ def loss_and_bound(
     loss is the bound plus this excess, which has the expectation of the batch loss and a far smaller variance.
     """
     num_classes = int(train.labels.max()) + 1
-    if objective.loss == "sc":
+    if criterion.loss == "sc":
         bound, frame = (
             theory.sc_bound(
-                num_classes, objective.batch_size, radius=objective.radius, sampling="iid", features=features
+                num_classes, criterion.batch_size, radius=criterion.radius, sampling="iid", features=features
             )
             for features in ("free", "nonnegative")
         )
-        excess, error = _paired_excess(train, objective, num_classes, iteration)
+        excess, error = _paired_excess(train, criterion, num_classes, iteration)
         loss = bound + excess
     else:
         radius = float(np.sqrt(np.einsum("ij,ij->i", train.values, train.values, dtype=np.float64).max()))
@@ -131,7 +131,7 @@ def loss_and_bound(
         loss, error = theory.ce_loss(train.values, train.labels, weights), None
         excess = loss - bound
     record = {"loss": loss, "bound": bound, "excess": excess, "excess_standard_error": error}
-    if objective.nonnegative:
+    if criterion.nonnegative:
         record["frame_bound"] = frame
         record["gap_architecture"] = frame - bound
         record["gap_optimisation"] = loss - frame
@@ -186,14 +186,14 @@ class TimeToFit:
 
 
 def _paired_excess(
-    train: Representations, objective: Objective, num_classes: int, iteration: int
+    train: Representations, criterion: Criterion, num_classes: int, iteration: int
 ) -> tuple[float, float]:
-    generator = np.random.default_rng([objective.seed, iteration])
-    indices = generator.integers(0, len(train.labels), size=(BATCHES, objective.batch_size))
+    generator = np.random.default_rng([criterion.seed, iteration])
+    indices = generator.integers(0, len(train.labels), size=(BATCHES, criterion.batch_size))
     losses = theory.sc_loss_batches(train.values, train.labels, indices)
     offsets = num_classes * np.arange(BATCHES)[:, None]
     counts = np.bincount((train.labels[indices] + offsets).ravel(), minlength=BATCHES * num_classes)
-    return theory.paired_excess(losses, counts.reshape(BATCHES, num_classes), objective.radius)
+    return theory.paired_excess(losses, counts.reshape(BATCHES, num_classes), criterion.radius)
 
 
 def _geometry_arrays(

@@ -1,0 +1,249 @@
+"""The steps, evaluations and checkpoints of one run in their order."""
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simplexlab.errors import RunError
+from simplexlab.evaluation import Representations, TimeToFit, evaluate
+from simplexlab.quiet import quiet_stderr
+from simplexlab.runs import RunWriter, read_run
+from simplexlab.training import checkpoints, runtime
+from simplexlab.training.checkpoints import Checkpoint
+from simplexlab.training.description import Task, check_same_start, criterion_of
+
+if TYPE_CHECKING:
+    import keras
+
+    Callbacks = Sequence[keras.callbacks.Callback] | Callable[[], Sequence[keras.callbacks.Callback]]
+
+logger = logging.getLogger(__name__)
+
+GOES_ON, FINISHED, DIVERGED = range(3)
+
+
+class Session:
+    """The steps, evaluations and checkpoints of a run in their order.
+
+    Every worker goes through them; the chief alone has a writer, evaluates, and decides how it goes on.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        interrupted: Callable[[], bool],
+        writer: RunWriter | None = None,
+        callbacks: "Callbacks" = (),
+    ):
+        experiment, dataset, labels = task.experiment, task.dataset, task.labels
+        self.experiment = experiment
+        self.dataset = dataset
+        self.labels = labels
+        self.writer = writer
+        self.interrupted = interrupted
+        self.criterion = criterion_of(experiment)
+        self.time_to_fit = TimeToFit(experiment.tolerance)
+        self.batch_losses: list[float] = []
+        self.record: dict[str, Any] = {}
+        self.classifier: np.ndarray | None = None
+        self.runtime = task.started or runtime.start(experiment, task.cluster, math.prod(dataset.image_shape[:2]))
+        check_same_start(self.runtime, task)
+        with quiet_stderr():
+            import keras
+
+            from simplexlab.training.events import EventFiles
+            from simplexlab.training.learner import build_learner
+            from simplexlab.training.loop import Loop
+
+            with self.runtime.strategy.scope():
+                self.learner = build_learner(experiment, dataset)
+        self.loop = Loop(experiment, dataset, labels, self.learner, self.runtime)
+        if writer is not None:
+            self.events = EventFiles(writer.tensorboard_path)
+            self.callbacks = keras.callbacks.CallbackList(
+                [self.events, *(callbacks() if callable(callbacks) else callbacks)],
+                model=self.learner.model,
+                epochs=math.ceil(experiment.iterations / experiment.evaluate_every),
+                steps=experiment.iterations,
+                verbose=0,
+            )
+
+    def execute(self) -> dict[str, Any]:
+        """Train to the end, the fit, an interrupt or a non-finite loss, and write the result."""
+        start = self._restore()
+        if self.writer is None:
+            state, iteration = self._train(start)
+            return {"state": state, "iterations": iteration, "worker": self.runtime.cluster.index}
+        self.learner.model.stop_training = False
+        self.callbacks.on_train_begin({"iteration": start})
+        state, iteration = self._train(start)
+        self.callbacks.on_train_end()
+        result = self._result(state, iteration)
+        if state != "diverged":
+            self._save_model()
+        self.writer.save_result(result)
+        messages = {"diverged": f"the loss became non-finite by iteration {iteration}", "stopped": "interrupted"}
+        self.writer.set_status(state, iteration=iteration, message=messages.get(state))
+        if state == "finished":
+            checkpoints.remove(self.writer.checkpoints_path)
+        return result
+
+    def _restore(self) -> int:
+        """Take up the last checkpoint, on every worker; return its iteration, 0 without one."""
+        variables = self.learner.variables()
+        checkpoint = None
+        if self.writer is not None:
+            checkpoint = checkpoints.load(self.writer.checkpoints_path, [variable.numpy() for variable in variables])
+            start = checkpoint.iteration if checkpoint else 0
+            # The evaluation at `start` is done again: what it recorded is dropped.
+            self.writer.rewind(start - 1)
+            self.events.rewind(start - 1)
+            self.record = read_run(self.writer.path).metrics or {}
+        start = self.runtime.gather(checkpoint.iteration if checkpoint else 0)[0]
+        self.began = time.monotonic() - (checkpoint.seconds if checkpoint else 0.0)
+        if checkpoint:
+            self.time_to_fit.lower, self.time_to_fit.iteration = checkpoint.fit_lower, checkpoint.fit_iteration
+            self.batch_losses = checkpoint.batch_losses.tolist()
+        if start > 0:
+            with self.runtime.strategy.scope():
+                for index, variable in enumerate(variables):
+                    value = checkpoint.variables[index] if checkpoint else variable.numpy()
+                    variable.assign(self.runtime.broadcast(value))
+        return start
+
+    def _train(self, iteration: int) -> tuple[str, int]:
+        experiment = self.experiment
+        while True:
+            if self._is_due(iteration, experiment.evaluate_every) and (state := self._evaluate(iteration)):
+                return state, iteration
+            if self.writer is not None and iteration % experiment.evaluate_every == 0:
+                self.callbacks.on_epoch_begin(iteration // experiment.evaluate_every)
+            for reached, losses in self.loop.run(iteration, self._next_stop(iteration)):
+                finite = np.isfinite(losses)
+                if not finite.all():
+                    iteration += int(np.argmin(finite)) + 1
+                    self._log_divergence(iteration)
+                    return "diverged", iteration
+                iteration = reached
+                self._note(iteration, losses)
+                if any(self.runtime.gather(int(self.interrupted()))):
+                    self._save_checkpoint(iteration)
+                    logger.warning("interrupted at iteration %d; once more leaves without an evaluation", iteration)
+                    return self._evaluate(iteration) or "stopped", iteration
+            if self._is_due(iteration, experiment.checkpoint_every or experiment.evaluate_every):
+                self._save_checkpoint(iteration)
+
+    def _next_stop(self, iteration: int) -> int:
+        """The next iteration at which an evaluation or a checkpoint is due."""
+        intervals = {self.experiment.evaluate_every, self.experiment.checkpoint_every or self.experiment.evaluate_every}
+        return min(self.experiment.iterations, *(iteration - iteration % every + every for every in intervals))
+
+    def _is_due(self, iteration: int, every: int) -> bool:
+        return iteration % every == 0 or iteration == self.experiment.iterations
+
+    def _is_last(self, iteration: int) -> bool:
+        fitted = self.time_to_fit.iteration is not None
+        return iteration == self.experiment.iterations or (self.experiment.until_fit and fitted)
+
+    def _note(self, iteration: int, losses: np.ndarray) -> None:
+        if self.writer is not None:
+            self.batch_losses.extend(losses.tolist())
+            self.writer.progress(iteration)
+            self.callbacks.on_train_batch_end(iteration, {"loss": float(losses.mean())})
+
+    def _save_checkpoint(self, iteration: int) -> None:
+        if self.writer is None:
+            return
+        checkpoint = Checkpoint(
+            iteration=iteration,
+            seconds=time.monotonic() - self.began,
+            batch_losses=np.array(self.batch_losses),
+            fit_lower=self.time_to_fit.lower,
+            fit_iteration=self.time_to_fit.iteration,
+            variables=[variable.numpy() for variable in self.learner.variables()],
+        )
+        with _told(self.writer.checkpoints_path):
+            checkpoints.save(self.writer.checkpoints_path, checkpoint)
+
+    def _evaluate(self, iteration: int) -> str | None:
+        """Evaluate; return the state that ends the run, or None where it goes on."""
+        train, test = map(Representations, self.loop.encode(), (self.labels, self.dataset.y_test))
+        outcome = self._record(iteration, train, test) if self.writer is not None else GOES_ON
+        return {FINISHED: "finished", DIVERGED: "diverged"}.get(self.runtime.gather(outcome)[0])
+
+    def _record(self, iteration: int, train: Representations, test: Representations) -> int:
+        if not (np.isfinite(train.values).all() and np.isfinite(test.values).all()):
+            self._log_divergence(iteration)
+            return DIVERGED
+        weights = self.learner.weights()
+        with np.errstate(over="ignore", invalid="ignore"):  # shortly before a run diverges
+            evaluation = evaluate(train, test, self.criterion, weights, iteration=iteration)
+            self.time_to_fit.update(iteration, evaluation.record["train_error"])
+            if self.criterion.loss == "sc" and self._is_last(iteration) and self.criterion.policy != "probe":
+                evaluation = evaluate(train, test, self.criterion, weights, iteration=iteration, probe=True)
+        self.record = {
+            "iteration": iteration,
+            "seconds": time.monotonic() - self.began,
+            "learning_rate": self.learner.learning_rate,
+            "batch_loss": math.fsum(self.batch_losses) / len(self.batch_losses) if self.batch_losses else None,
+            "time_to_fit": self.time_to_fit.iteration,
+            "fit_lower": self.time_to_fit.lower,
+            **evaluation.record,
+        }
+        self.batch_losses = []
+        self.classifier = evaluation.classifier
+        self.writer.save_geometry(iteration, **evaluation.arrays)
+        self.writer.log_metrics(self.record)
+        if iteration > 0:
+            self.callbacks.on_epoch_end((iteration - 1) // self.experiment.evaluate_every, self._logs())
+        return FINISHED if self._is_last(iteration) or self.learner.model.stop_training else GOES_ON
+
+    def _log_divergence(self, iteration: int) -> None:
+        if self.writer is not None:
+            seconds = time.monotonic() - self.began
+            self.writer.log_metrics({"iteration": iteration, "seconds": seconds, "loss": math.nan, "diverged": True})
+
+    def _logs(self) -> dict[str, float]:
+        return {key: value for key, value in self.record.items() if type(value) in (int, float)}
+
+    def _result(self, state: str, iteration: int) -> dict[str, Any]:
+        experiment = self.experiment
+        record = dict(self.record)
+        return {
+            "run": self.writer.path.name,
+            "state": state,
+            "loss": experiment.loss,
+            "dataset": experiment.dataset,
+            "corrupt": experiment.corrupt,
+            "seed": experiment.seed,
+            "iterations": iteration,
+            "time_to_fit": self.time_to_fit.iteration,
+            "fit_lower": self.time_to_fit.lower,
+            "fit_policy": experiment.policy,
+            "tolerance": experiment.tolerance,
+            "final_loss": record.pop("loss", None),
+            "evaluated_at": record.pop("iteration", None),
+            **record,
+            "seconds": time.monotonic() - self.began,
+        }
+
+    def _save_model(self) -> None:
+        from simplexlab.models import export_model
+
+        model = export_model(self.learner.classifier_model(self.classifier))
+        self.writer.save_model(model.save)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Tell an OSError in one line that names the file."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
