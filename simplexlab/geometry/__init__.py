@@ -17,7 +17,13 @@ from simplexlab.geometry.measures import (
     optimum,
     statistics,
 )
-from simplexlab.geometry.similarity import ORTHOGONAL_SIMILARITY, angular_similarity, simplex_similarity
+from simplexlab.geometry.similarity import (
+    ORTHOGONAL_SIMILARITY,
+    angular_similarity,
+    distance_from_optimum,
+    largest_deviation,
+    simplex_similarity,
+)
 
 __all__ = [
     "HISTOGRAM_EDGES",
@@ -28,7 +34,9 @@ __all__ = [
     "align_procrustes",
     "angular_similarity",
     "class_means",
+    "distance_from_optimum",
     "imbalance",
+    "largest_deviation",
     "optimum",
     "orthogonal_frame",
     "regular_simplex",

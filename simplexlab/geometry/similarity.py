@@ -40,6 +40,34 @@ def pairwise_similarity(points: ArrayLike) -> np.ndarray:
     return 1 - np.arccos(np.clip(cosines, -1, 1)) / np.pi
 
 
+def largest_deviation(similarities: ArrayLike, optimum: float) -> float:
+    """How far angular similarities are from the one value that all of them take at the optimum: max |γ − γ*|.
+
+    The mean of γ tells nothing of it: centring alone forces the mean cosine to −1/(K−1), also where the angles differ.
+
+    Args:
+        similarities: γ of every pair, or only the smallest and the largest of them, shape (n,), n ≥ 1.
+        optimum: γ* in [0, 1).
+
+    Returns:
+        0 exactly where all of them are γ*.
+    """
+    return float(np.abs(np.asarray(similarities, dtype=np.float64) - optimum).max())
+
+
+def distance_from_optimum(similarities: ArrayLike, optimum: float) -> float:
+    """Largest deviation as a share of that of classes which all coincide (γ = 1): min(max |γ − γ*| / (1 − γ*), 1).
+
+    Args:
+        similarities: γ of every pair, or only the smallest and the largest of them, shape (n,), n ≥ 1.
+        optimum: γ* in [0, 1).
+
+    Returns:
+        A number in [0, 1]: 0 at the optimum, 1 where two classes coincide or the deviation is as large.
+    """
+    return min(largest_deviation(similarities, optimum) / (1 - optimum), 1.0)
+
+
 def unit_vectors(x: ArrayLike) -> np.ndarray:
     """Divide vectors (…, h) by their norms in float64; zero vectors stay 0."""
     x = np.asarray(x, dtype=np.float64)

@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from simplexlab.geometry import ORTHOGONAL_SIMILARITY, angular_similarity, regular_simplex, simplex_similarity
+from simplexlab.geometry import (
+    ORTHOGONAL_SIMILARITY,
+    angular_similarity,
+    distance_from_optimum,
+    largest_deviation,
+    regular_simplex,
+    simplex_similarity,
+)
+from simplexlab.geometry.similarity import pairwise_similarity
 
 
 def test_values_at_known_angles():
@@ -42,3 +50,25 @@ def test_simplex_similarity():
     assert angular_similarity(vertices[1], vertices[5]) == pytest.approx(simplex_similarity(7), abs=1e-15)
     with pytest.raises(ValueError, match="at least 2"):
         simplex_similarity(1)
+
+
+def test_the_largest_deviation_sees_what_the_mean_hides():
+    pairs = np.kron(np.eye(5), np.array([[1.0], [-1.0]]))  # five antipodal pairs
+    cosines = (pairs @ pairs.T)[np.triu_indices(10, 1)]
+    assert cosines.mean() == pytest.approx(-1 / 9)  # that of ten vertices of a simplex
+    similarities = pairwise_similarity(pairs)
+    assert largest_deviation(similarities, simplex_similarity(10)) == pytest.approx(simplex_similarity(10))
+    assert largest_deviation([similarities.min(), similarities.max()], simplex_similarity(10)) == largest_deviation(
+        similarities, simplex_similarity(10)
+    )
+
+
+def test_distance_from_the_optimum_is_a_share():
+    for classes in (2, 3, 10, 100):
+        optimum = simplex_similarity(classes)
+        assert distance_from_optimum(pairwise_similarity(regular_simplex(classes)), optimum) == pytest.approx(
+            0, abs=1e-7
+        )
+        assert distance_from_optimum(np.ones(classes), optimum) == 1
+        assert distance_from_optimum([0.0, optimum], optimum) == pytest.approx(min(optimum / (1 - optimum), 1))
+    assert distance_from_optimum([0.5, 0.5], simplex_similarity(10)) == pytest.approx(0.0662, abs=1e-4)
