@@ -66,7 +66,7 @@ def test_the_largest_deviation_sees_what_the_mean_hides():
 def test_distance_from_the_optimum_is_a_share():
     for classes in (2, 3, 10, 100):
         optimum = simplex_similarity(classes)
-        assert distance_from_optimum(pairwise_similarity(regular_simplex(classes)), optimum) == pytest.approx(
+        assert distance_from_optimum(pairwise_similarity(regular_simplex(classes, classes)), optimum) == pytest.approx(
             0, abs=1e-7
         )
         assert distance_from_optimum(np.ones(classes), optimum) == 1
