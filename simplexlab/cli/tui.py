@@ -17,7 +17,13 @@ def tui(
     run_dir: Annotated[Path, Parameter(help="Folder that holds the runs.")] = Path("runs"),
     jobs: Annotated[WholeNumber, Parameter(help="Runs that may be busy at once; others wait their turn.")] = 2,
     demo: Annotated[bool, Parameter(negative="", help="Open a copy of recorded runs instead of --run-dir.")] = False,
-    web: Annotated[bool, Parameter(negative="", help="Serve it to a browser on this computer only.")] = False,
+    web: Annotated[
+        bool,
+        Parameter(
+            negative="",
+            help="Serve it to your browser on this computer: for one user, who has the token of the printed address.",
+        ),
+    ] = False,
     port: Annotated[WholeNumber, Parameter(help="Port of --web.")] = 8000,
     plain: Annotated[bool, Parameter(negative="", help="No colour and no Braille.")] = False,
     light: Annotated[bool, Parameter(negative="", help="Begin with the light theme.")] = False,

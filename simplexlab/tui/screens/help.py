@@ -42,6 +42,11 @@ that is **censored** (△): all that is known is that its time to fit is longer.
 **Configuration**: class means (digits), weights (+) and a sample of representations (dots), projected so that the
 ideal simplex (□), turned and scaled to lie closest to the class means, looks like one.
 
+# In a browser
+
+`simplexlab tui --web` is for one user on one computer. The address that it prints holds a token; whoever has it can
+launch, stop and delete runs as you can. Without it every request is refused.
+
 # Keys
 
 | where | key | what it does |

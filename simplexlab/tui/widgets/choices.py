@@ -17,6 +17,7 @@ class Choices(Static, can_focus=True):
         words: What can be chosen.
     """
 
+    ALLOW_SELECT = False
     DEFAULT_CSS = """
     Choices { height: 1; width: 1fr; text-wrap: nowrap; }
     Choices:focus { background: $boost; }

@@ -15,6 +15,7 @@ SHADES = "≡=- .:+*#@"
 class HeatMap(Static, can_focus=True):
     """Draws a `HeatMapSpec`: blue below 0, orange above; without colour a character each tenth of the range."""
 
+    ALLOW_SELECT = False
     DEFAULT_CSS = """
     HeatMap { width: 1fr; height: 1fr; padding: 0 1; text-wrap: nowrap; }
     """

@@ -13,6 +13,7 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 class Histograms(Static, can_focus=True):
     """Draws a `HistogramSpec`; each strip grows with the room there is."""
 
+    ALLOW_SELECT = False
     DEFAULT_CSS = """
     Histograms { width: 1fr; height: 1fr; padding: 0 1; text-wrap: nowrap; }
     """

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from rich.text import Text
 from textual.binding import Binding
-from textual.events import Click
+from textual.events import MouseDown, MouseMove, MouseUp
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Static
@@ -13,8 +13,9 @@ FRAME_SECONDS = 0.2
 
 
 class TimeSlider(Static, can_focus=True):
-    """A row of evaluations; `position` is the chosen one, None the newest."""
+    """A row of evaluations; `position` is the chosen one, None the newest. A click or a drag goes to the mouse."""
 
+    ALLOW_SELECT = False
     DEFAULT_CSS = """
     TimeSlider { height: 1; padding: 0 1; }
     TimeSlider:focus { background: $boost; }
@@ -91,11 +92,31 @@ class TimeSlider(Static, can_focus=True):
         self.refresh()
         self.post_message(self.Moved())
 
-    def on_click(self, event: Click) -> None:
-        """Go to where the row was clicked."""
+    def on_mouse_down(self, event: MouseDown) -> None:
+        """Go to where the row was pressed, and follow the mouse from there."""
+        if event.button == 1 and self._go_to_column(event.x, within=True):
+            self.capture_mouse()
+
+    def on_mouse_move(self, event: MouseMove) -> None:
+        """Follow the mouse while it drags."""
+        if self.app.mouse_captured is self:
+            self._go_to_column(event.x)
+
+    def on_mouse_up(self, event: MouseUp) -> None:
+        """End of a drag."""
+        self.release_mouse()
+
+    def _go_to_column(self, column: int, within: bool = False) -> bool:
+        """Go to the evaluation at a column of the widget; False where `within` is asked for and it is off the track."""
         start, width = self._track()
-        if self.frames and width > 1 and start <= event.x - 1 < start + width:
-            self.position = round((event.x - 1 - start) / (width - 1) * (len(self.frames) - 1))
+        place = column - self.gutter.left - start
+        if not self.frames or width < 2 or (within and not 0 <= place < width):
+            return False
+        self.playing = False
+        last = len(self.frames) - 1
+        position = round(min(max(place / (width - 1), 0.0), 1.0) * last)
+        self.position = None if position == last else position
+        return True
 
     def _tick(self) -> None:
         before = self.position
