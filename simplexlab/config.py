@@ -11,9 +11,9 @@ import shlex
 import types
 import typing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
+from simplexlab.dataset_name import as_path, dataset_kind, tfds_base
 from simplexlab.errors import UsageError
 
 LossName = Literal["ce", "ce-fix", "sc"]
@@ -123,12 +123,10 @@ class Experiment:
     @property
     def recipe(self) -> str:
         """Name of the recipe that gives the dataset's defaults."""
-        if self.dataset == "digits":
+        kind = dataset_kind(self.dataset)
+        if kind == "digits":
             return "digits"
-        is_path = self.dataset.startswith((".", "/", "~")) or self.dataset.endswith(("/", ".npz"))
-        if is_path or Path(self.dataset).is_dir():
-            return "small"
-        return "small" if self.dataset.split(":")[0].split("/")[0] in SMALL_DATASETS else "paper"
+        return "small" if kind != "tfds" or tfds_base(self.dataset) in SMALL_DATASETS else "paper"
 
     @property
     def policy(self) -> str:
@@ -145,7 +143,7 @@ class Experiment:
         """
         recipe = RECIPES[self.recipe]
         chosen = {name: value for name, value in recipe.items() if getattr(self, name) is None}
-        experiment = dataclasses.replace(self, **chosen)
+        experiment = dataclasses.replace(self, **chosen, dataset=as_path(self.dataset))
         experiment._check()
         return experiment
 
@@ -258,12 +256,6 @@ def parse_devices(text: str) -> tuple[str, list[int] | int | None]:
             return "gpu", indices
         raise UsageError(f"--devices {text} names a GPU twice")
     raise UsageError(f"--devices {text!r} is not understood; it {known}")
-
-
-def dataset_title(dataset: str) -> str:
-    """What pictures and tables call a dataset: a file or folder by the last part of its path, others by their name."""
-    is_path = dataset.startswith((".", "/", "~")) or dataset.endswith(("/", ".npz"))
-    return Path(dataset).name if is_path else dataset
 
 
 def check_batch(batch_size: int, replicas: int) -> None:

@@ -1,6 +1,8 @@
-"""Hold back what the C++ libraries under TensorFlow say when they start."""
+"""Hold back what the C++ libraries under TensorFlow say when they start, and what TFDS logs and prints."""
 
 import contextlib
+import io
+import logging
 import os
 import sys
 import tempfile
@@ -28,3 +30,16 @@ def quiet_stderr() -> Iterator[None]:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+
+
+@contextlib.contextmanager
+def quiet_logs() -> Iterator[None]:
+    """Silence TFDS's and TensorFlow's logs and prints."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    disabled = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(disabled)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simplexlab.cli.options import as_experiment, experiment_options
-from simplexlab.config import ENCODERS, RECIPES, Experiment, dataset_title, field_choices, parse_devices
+from simplexlab.config import ENCODERS, RECIPES, Experiment, field_choices, parse_devices
 from simplexlab.errors import UsageError
 
 
@@ -146,17 +146,3 @@ def test_choices_match_the_recipes():
     encoder = next(field for field in dataclasses.fields(Experiment) if field.name == "encoder")
     assert field_choices(encoder) == ENCODERS
     assert {recipe["encoder"] for recipe in RECIPES.values()} <= set(ENCODERS)
-
-
-@pytest.mark.parametrize(
-    ("dataset", "title"),
-    [
-        ("digits", "digits"),
-        ("imagenet_resized/32x32", "imagenet_resized/32x32"),
-        ("/data/photos/", "photos"),
-        ("~/photos", "photos"),
-        ("data/images.npz", "images.npz"),
-    ],
-)
-def test_a_dataset_is_named_without_the_folder_it_lies_in(dataset, title):
-    assert dataset_title(dataset) == title

@@ -77,16 +77,16 @@ def list_(*, data_dir: DataDir = None, json: Json = False) -> None:
 @data.command(help_epilogue="Example: simplexlab data check cifar10\n")
 def check(name: Name, /, *, data_dir: DataDir = None, json: Json = False) -> int:
     """Say what is here of a dataset, what is missing and where to put it; exit code 0 if it can be used, 1 if not."""
-    from simplexlab.data.loading import is_folder
+    from simplexlab.data.files import not_found
+    from simplexlab.dataset_name import dataset_kind
 
-    record: dict[str, Any] = {"name": name, "usable": False, "problems": []}
-    if name == "digits" or name.endswith(".npz") or is_folder(name):
-        if name != "digits" and not Path(name).expanduser().exists():
-            raise UsageError(f"{name} does not exist")
-        record["kind"] = "digits" if name == "digits" else "npz" if name.endswith(".npz") else "folder"
+    kind = dataset_kind(name)
+    record: dict[str, Any] = {"name": name, "kind": kind, "usable": False, "problems": []}
+    if kind != "tfds":
+        if kind != "digits" and not Path(name).expanduser().exists():
+            raise not_found(name)
         record |= _contents(name, data_dir)
     else:
-        record["kind"] = "tfds"
         try:
             record |= _tfds_record(name, data_dir)
         except RunError as error:
@@ -108,9 +108,9 @@ def import_(
 
     The archives are recognised by size and SHA-256; they stay where they are and may be deleted afterwards.
     """
-    from simplexlab.data.loading import is_folder
+    from simplexlab.dataset_name import dataset_kind
 
-    if name == "digits" or name.endswith(".npz") or is_folder(name):
+    if dataset_kind(name) != "tfds":
         raise UsageError(f"{name} needs no import; use it as it is: simplexlab train --dataset {name}")
     from simplexlab.data.tfds_source import import_archives
 
@@ -127,6 +127,7 @@ def import_(
 
 
 def _tfds_record(name: str, data_dir: str | None) -> dict[str, Any]:
+    from simplexlab.data.archives import manual_source
     from simplexlab.data.tfds_source import TfdsSet
 
     source = TfdsSet(name, data_dir)
@@ -140,6 +141,7 @@ def _tfds_record(name: str, data_dir: str | None) -> dict[str, Any]:
         "image_shape": list(source.image_shape),
         "usable": len(found) == len(source.archives),
         "problems": problems,
+        "manual_source": manual_source(source.builder),
         "archives": [
             {
                 "filename": archive.filename,
@@ -207,8 +209,11 @@ def _print_check(record: dict[str, Any]) -> None:
             table.add_row(escape(row[0]), f"{row[1]:,}", f"{row[2]:,}")
         out.print(table)
     for archive in record.get("archives", []):
-        size = "unknown size" if archive["size"] is None else f"{archive['size']:,} bytes"
         out.print(f"\n{archive['filename']}  {archive['path'] or 'missing'}", soft_wrap=True)
+        if archive["url"] is None:
+            out.print(f"  TFDS does not fetch it; from {record['manual_source']}", soft_wrap=True)
+            continue
+        size = "unknown size" if archive["size"] is None else f"{archive['size']:,} bytes"
         out.print(f"  {archive['url']}\n  {size}, sha256 {archive['sha256'] or 'not registered'}", soft_wrap=True)
     if not record["usable"] and "archives" in record:
         missing = [archive["filename"] for archive in record["archives"] if archive["path"] is None]

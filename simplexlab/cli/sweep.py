@@ -135,9 +135,9 @@ def _grid(
 
 
 def _datasets(grid: Any) -> str:
-    from pathlib import Path
+    from simplexlab.dataset_name import dataset_stem
 
-    return "-".join(Path(name).stem for name in grid.options.get("dataset", ("digits",)))
+    return "-".join(dataset_stem(name) for name in grid.options.get("dataset", ("digits",)))
 
 
 class _Progress:

@@ -5,6 +5,6 @@
 
 from simplexlab.data.dataset import Dataset
 from simplexlab.data.labels import corrupt_labels
-from simplexlab.data.loading import availability, is_tfds, load, require
+from simplexlab.data.loading import availability, load, require
 
-__all__ = ["Dataset", "availability", "corrupt_labels", "is_tfds", "load", "require"]
+__all__ = ["Dataset", "availability", "corrupt_labels", "load", "require"]

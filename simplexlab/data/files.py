@@ -150,6 +150,8 @@ def load_folder(path: str | Path) -> Dataset:
 def _visible(folder: Path) -> list[Path]:
     try:
         return sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
+    except FileNotFoundError:
+        raise not_found(folder) from None
     except OSError as error:
         raise UsageError(f"{folder} cannot be read: {error.strerror}") from error
 

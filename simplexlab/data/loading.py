@@ -1,11 +1,15 @@
 """Load a dataset by name: digits, a .npz file, a folder of class folders, or a TFDS set."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
 
 from simplexlab.data.dataset import Dataset, spread
+from simplexlab.dataset_name import dataset_kind, is_folder_here
 from simplexlab.errors import RunError
+
+logger = logging.getLogger(__name__)
 
 DIGITS_PER_CLASS = 140  # training images of each class; the smallest class has 174
 
@@ -15,8 +19,8 @@ def load(name: str, data_dir: str | Path | None = None) -> Dataset:
 
     Args:
         name: `digits`, the path of a `.npz` file, the path of a folder with one subfolder per class, or the name of a
-            TFDS image classification set such as `cifar10` or `emnist/balanced`. A folder whose name is also that of a
-            TFDS set is written as a path: `./cifar10`.
+            TFDS image classification set such as `cifar10` or `emnist/balanced`, as `dataset_kind` tells them apart: a
+            folder whose name is also that of a TFDS set is written as a path, `./cifar10`.
         data_dir: folder of prepared TFDS data; without it, TFDS's own (`~/tensorflow_datasets` or `$TFDS_DATA_DIR`).
 
     Returns:
@@ -26,13 +30,17 @@ def load(name: str, data_dir: str | Path | None = None) -> Dataset:
         UsageError: there is no such dataset, or it is not one of images with class labels.
         RunError: its data are missing and cannot be downloaded, or are damaged.
     """
-    if name == "digits":
+    kind = dataset_kind(name)
+    if kind in ("digits", "tfds") and is_folder_here(name):
+        what = "the embedded set" if kind == "digits" else "the TFDS set"
+        logger.warning("%s is %s here; the folder of that name is written ./%s", name, what, name)
+    if kind == "digits":
         return load_digits()
-    if name.endswith(".npz"):
+    if kind == "npz":
         from simplexlab.data.files import load_npz
 
         return load_npz(name)
-    if is_folder(name):
+    if kind == "folder":
         from simplexlab.data.files import load_folder
 
         return load_folder(name)
@@ -55,11 +63,12 @@ def require(name: str, data_dir: str | Path | None = None) -> None:
         UsageError: there is no such file or TFDS set, or it is not one of images with class labels.
         RunError: the data of a TFDS set are missing and cannot be downloaded, or are damaged.
     """
-    if is_tfds(name):
+    kind = dataset_kind(name)
+    if kind == "tfds":
         from simplexlab.data.tfds_source import TfdsSet
 
         TfdsSet(name, data_dir).require()
-    elif name.endswith(".npz") and not Path(name).expanduser().exists():
+    elif kind != "digits" and not Path(name).expanduser().exists():
         from simplexlab.data.files import not_found
 
         raise not_found(name)
@@ -86,22 +95,6 @@ def availability(name: str, data_dir: str | Path | None = None) -> str:
         return TfdsSet(name, data_dir).state
     except RunError:
         return "damaged"
-
-
-def is_tfds(name: str) -> bool:
-    """Whether `name` means a TFDS set, which `load` reads with TensorFlow."""
-    return name != "digits" and not name.endswith(".npz") and not is_folder(name)
-
-
-def is_folder(name: str) -> bool:
-    """Whether `name` means a folder: it is one, and it is not the name of a TFDS set."""
-    if not Path(name).expanduser().is_dir():
-        return False
-    if name.startswith((".", "/", "~")) or name.endswith("/"):
-        return True
-    from simplexlab.data.tfds_source import dataset_names
-
-    return name.split("/")[0] not in dataset_names()
 
 
 def load_digits() -> Dataset:

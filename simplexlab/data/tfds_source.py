@@ -6,68 +6,22 @@
 import contextlib
 import difflib
 import functools
-import hashlib
-import io
-import logging
-import os
 import re
-import socket
 import sys
 import tempfile
-import threading
 import urllib.parse
-import urllib.request
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from simplexlab.config import nearest
+from simplexlab.data.archives import Archive, archives_of, find_archives, host_answers, manual_source
 from simplexlab.data.dataset import Dataset
-from simplexlab.data.files import not_found
+from simplexlab.dataset_name import tfds_names
 from simplexlab.errors import RunError, UsageError
-from simplexlab.quiet import quiet_stderr
-
-PROBE_SECONDS = 3.0
-
-
-@dataclass(frozen=True)
-class Archive:
-    """A file that TFDS prepares a dataset from.
-
-    Args:
-        url: where it comes from.
-        filename: its name there.
-        size: bytes, or None where TFDS has not registered it.
-        sha256: checksum in hexadecimal, or None where TFDS has not registered it.
-    """
-
-    url: str
-    filename: str
-    size: int | None
-    sha256: str | None
-
-    def problem(self, path: Path) -> str | None:
-        """What is wrong with a file that should be this archive, or None."""
-        if self.sha256 is None:
-            return f"{path}: TFDS has no checksum of {self.filename}"
-        size = path.stat().st_size
-        if size != self.size:
-            return f"{path} has {size:,} bytes, {self.filename} has {self.size:,}: it is truncated or another file"
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != self.sha256:
-                return f"{path} has the wrong checksum; the sha256 of {self.filename} is {self.sha256}"
-        return None
-
-
-@functools.cache
-def dataset_names() -> tuple[str, ...]:
-    """The names of all TFDS sets."""
-    import tensorflow_datasets as tfds
-
-    return tuple(tfds.list_builders(with_community_datasets=False))  # the community's list is on the network
+from simplexlab.quiet import quiet_logs, quiet_stderr
 
 
 def data_root(data_dir: str | Path | None = None) -> Path:
@@ -93,15 +47,15 @@ class TfdsSet:
         import tensorflow_datasets as tfds
 
         base, _, config = name.split(":")[0].partition("/")
-        if base not in dataset_names():
+        if base not in tfds_names():
             raise UsageError(_unknown(name))
-        with _quiet():
+        with quiet_logs():
             configs = tfds.builder_cls(base).builder_configs
         if config and config not in configs:
             known = nearest(config, configs) if configs else "it takes none"
             raise UsageError(f"{base} has no config {config!r}; {known}")
         self.name = name
-        with quiet_stderr(), _quiet():  # some sets import TensorFlow to be described
+        with quiet_stderr(), quiet_logs():  # some sets import TensorFlow to be described
             try:
                 self.builder = tfds.builder(name, data_dir=data_root(data_dir))
                 features = self.builder.info.features
@@ -135,7 +89,7 @@ class TfdsSet:
         Raises:
             RunError: their folder is there but is not a prepared set.
         """
-        with _quiet():
+        with quiet_logs():
             prepared = self.builder.is_prepared()
         if not prepared and self.folder.exists():
             raise _damaged(self.name, self.folder, "no dataset_info.json")
@@ -154,53 +108,19 @@ class TfdsSet:
 
     @functools.cached_property
     def archives(self) -> tuple[Archive, ...]:
-        """The archives that TFDS asks for, found by asking it to prepare and stopping at its first download.
+        """The files that it is prepared from.
 
         Raises:
-            UsageError: TFDS does not fetch this set by itself.
+            UsageError: TFDS does not fetch this set by itself and does not name the files that it wants.
         """
-        from tensorflow_datasets.core.download import checksums
-
-        registered = {**checksums.get_all_url_infos(), **(self.builder.url_infos or {})}
-        urls = []
-        try:
-            with _quiet():
-                self.builder._split_generators(_FirstDownload())
-        except _FirstDownload.Reached as reached:
-            urls = reached.urls
-            if not urls:
-                raise UsageError(
-                    f"TFDS does not fetch {self.name} by itself; prepare it in {self.root} with TFDS first"
-                ) from None
-        archives = []
-        for url in urls:
-            info = registered.get(url)
-            filename = (info and info.filename) or Path(urllib.parse.urlsplit(url).path).name
-            archives.append(Archive(url, filename, info and int(info.size), info and info.checksum))
-        return tuple(archives)
+        archives = archives_of(self.builder)
+        if archives is None:
+            raise UsageError(f"TFDS does not fetch {self.name} by itself; prepare it in {self.root} with TFDS first")
+        return archives
 
     def find_archives(self, files: Iterable[Path] = ()) -> tuple[dict[Archive, Path], list[str]]:
-        """Look for the archives among `files` and in the manual folder, by size and checksum.
-
-        Args:
-            files: files that may be archives under any name.
-
-        Returns:
-            found: where each verified archive is.
-            problems: a line for each file in the manual folder that has an archive's name but not its contents.
-        """
-        found, problems = {}, []
-        for archive in self.archives:
-            for path in files:
-                if archive not in found and archive.problem(path) is None:
-                    found[archive] = path
-            path = self.manual_folder / archive.filename
-            if archive not in found and path.is_file():
-                if problem := archive.problem(path):
-                    problems.append(problem)
-                else:
-                    found[archive] = path
-        return found, problems
+        """Where the archives are, among `files` and in the manual folder; see `archives.find_archives`."""
+        return find_archives(self.archives, self.manual_folder, files)
 
     def prepare(self, archives: dict[Archive, Path], download: bool = False) -> None:
         """Prepare the data from verified archives.
@@ -224,7 +144,7 @@ class TfdsSet:
         downloader.MAX_RETRIES = 3  # the 10 of TFDS take minutes when the connection breaks
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=self.root, prefix=".preparing-") as temporary, _quiet():
+            with tempfile.TemporaryDirectory(dir=self.root, prefix=".preparing-") as temporary, quiet_logs():
                 manual = Path(temporary) / "manual"
                 manual.mkdir()
                 for archive, path in archives.items():
@@ -254,8 +174,9 @@ class TfdsSet:
             return {}
         found, problems = self.find_archives()
         missing = [archive for archive in self.archives if archive not in found]
-        if missing and not host_answers(missing[0].url):
-            raise RunError(self._missing_message(missing, problems))
+        by_hand = [archive for archive in missing if archive.url is None]
+        if by_hand or (missing and not host_answers(missing[0].url)):
+            raise RunError(self._missing_message(by_hand or missing, problems))
         return found
 
     def make_ready(self) -> None:
@@ -277,11 +198,13 @@ class TfdsSet:
     def _missing_message(self, missing: list[Archive], problems: list[str]) -> str:
         if problems:
             reason = problems[0]
+        elif missing[0].url is None:
+            reason = f"{self.name} is not in {self.root} and TFDS does not fetch all of it"
         else:
             host = urllib.parse.urlsplit(missing[0].url).hostname
             reason = f"{self.name} is not in {self.root} and {host} cannot be reached"
         if len(missing) == 1:
-            what = f"fetch {missing[0].url}"
+            what = f"fetch {missing[0].url or f'{missing[0].filename} from {manual_source(self.builder)}'}"
             file = missing[0].filename
         else:
             what = f"fetch the {len(missing)} files that `simplexlab data check {self.name}` lists"
@@ -333,7 +256,7 @@ class TfdsSet:
         images = None
         position = 0
         try:
-            with _quiet():
+            with quiet_logs():
                 examples = self.builder.as_dataset(
                     split=split,
                     decoders=tfds.decode.PartialDecoding({"image": True, "label": True}),
@@ -408,70 +331,8 @@ def load_tfds(name: str, data_dir: str | Path | None = None) -> Dataset:
     return source.read()
 
 
-def host_answers(url: str, timeout: float = PROBE_SECONDS) -> bool:
-    """Whether the host of a URL (or the proxy that stands before it) takes a connection within `timeout` seconds."""
-    parts = urllib.parse.urlsplit(url)
-    if parts.scheme in ("http", "https") and not urllib.request.proxy_bypass(parts.hostname):
-        proxy = urllib.request.getproxies().get(parts.scheme)
-        parts = urllib.parse.urlsplit(proxy) if proxy else parts
-    port = parts.port or {"http": 80, "ftp": 21}.get(parts.scheme, 443)
-    answered = threading.Event()
-
-    def connect() -> None:
-        with contextlib.suppress(OSError), socket.create_connection((parts.hostname, port), timeout):
-            answered.set()
-
-    # Looking a name up has no timeout of its own.
-    probe = threading.Thread(target=connect, daemon=True)
-    probe.start()
-    probe.join(timeout)
-    return answered.is_set()
-
-
-class _FirstDownload:
-    """Stands in for TFDS's download manager and stops at the first thing that is asked of it."""
-
-    class Reached(Exception):
-        def __init__(self, urls: list[str]):
-            super().__init__()
-            self.urls = urls
-
-    def download(self, resources: Any) -> None:
-        raise self.Reached(list(_urls(resources)))
-
-    download_and_extract = download
-
-    def __getattr__(self, name: str) -> None:
-        raise self.Reached([])
-
-
-def _urls(resources: Any) -> Iterator[str]:
-    if isinstance(resources, dict):
-        resources = resources.values()
-    elif isinstance(resources, str) or not isinstance(resources, Iterable):
-        yield getattr(resources, "url", resources)
-        return
-    for resource in resources:
-        yield from _urls(resource)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence TFDS's and TensorFlow's logs and prints."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    disabled = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.disable(disabled)
-
-
 def _unknown(name: str) -> str:
-    if name.startswith((".", "/", "~")) or name.endswith("/"):
-        return f"the folder {not_found(name)}"
-    close = difflib.get_close_matches(name, ("digits", *dataset_names()), n=1, cutoff=0.7)
+    close = difflib.get_close_matches(name, ("digits", *tfds_names()), n=1, cutoff=0.7)
     hint = f"did you mean {close[0]}? " if close else ""
     return (
         f"dataset {name!r} is unknown: {hint}it is digits, a .npz file, a folder of class folders"

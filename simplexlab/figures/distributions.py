@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simplexlab import geometry
-from simplexlab.config import dataset_title
+from simplexlab.dataset_name import dataset_title
 from simplexlab.errors import UsageError
 from simplexlab.figures.style import MUTED_COLOR, THEORY_LINE, new_figure
 from simplexlab.figures.time_to_fit import COLORS, LABELS

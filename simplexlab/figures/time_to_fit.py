@@ -8,7 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from simplexlab.config import dataset_title, flag, format_value
+from simplexlab.config import flag, format_value
+from simplexlab.dataset_name import dataset_title
 from simplexlab.errors import UsageError
 from simplexlab.figures.style import CLASS_COLORS, MUTED_COLOR, new_figure
 from simplexlab.runs import Run

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from simplexlab.config import Experiment, flag, format_value
-from simplexlab.data import Dataset, corrupt_labels, is_tfds, load, require
+from simplexlab.data import Dataset, corrupt_labels, load, require
+from simplexlab.dataset_name import dataset_kind, dataset_stem
 from simplexlab.errors import UsageError
 from simplexlab.evaluation import Criterion
 from simplexlab.runs import Run
@@ -53,7 +54,7 @@ def prepare(experiment: Experiment, cluster: Cluster) -> Task:
     """Load the data and corrupt the labels."""
     require(experiment.dataset, experiment.data_dir)
     # TensorFlow, which reads TFDS sets, takes threads, devices and cluster only before its first operation.
-    started = runtime.start(experiment, cluster) if is_tfds(experiment.dataset) else None
+    started = runtime.start(experiment, cluster) if dataset_kind(experiment.dataset) == "tfds" else None
     dataset = load(experiment.dataset, experiment.data_dir)
     labels, flipped = corrupt_labels(
         dataset.y_train,
@@ -69,8 +70,7 @@ def prepare(experiment: Experiment, cluster: Cluster) -> Task:
 
 def run_stem(experiment: Experiment) -> str:
     """Default name of a run: dataset, loss, corruption and seed, e.g. `digits-ce-0.2-s0`."""
-    dataset = experiment.dataset.rstrip("/").rsplit("/", 1)[-1].removesuffix(".npz").replace(":", "-").lstrip(".")
-    return f"{dataset}-{experiment.loss}-{experiment.corrupt:g}-s{experiment.seed}"
+    return f"{dataset_stem(experiment.dataset)}-{experiment.loss}-{experiment.corrupt:g}-s{experiment.seed}"
 
 
 def describe(task: Task) -> dict[str, Any]:

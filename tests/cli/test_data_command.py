@@ -160,7 +160,7 @@ def test_check_of_digits(simplexlab):
     [
         (["check", "ciphar10"], "did you mean cifar10"),
         (["check", "nothing.npz"], "nothing.npz does not exist"),
-        (["check", "./nothing"], "the folder ./nothing does not exist"),
+        (["check", "./nothing"], "./nothing does not exist in "),
         (["check"], "requires an argument"),
         (["import", "digits", "x.gz"], "digits needs no import"),
         (["import", "cifar10", "x.gz"], "x.gz does not exist"),

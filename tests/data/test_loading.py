@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from simplexlab.data import availability, load
-from simplexlab.data.loading import is_folder
+from simplexlab.errors import RunError
 
 
 @pytest.fixture(scope="module")
@@ -54,16 +54,16 @@ def test_own_data_need_no_tensorflow(tmp_path):
     assert subprocess.run([sys.executable, "-c", code], cwd=tmp_path).returncode == 0
 
 
-def test_folder_with_the_name_of_a_tfds_set_is_written_as_a_path(tmp_path, monkeypatch):
+def test_a_set_beside_a_folder_of_its_name_is_told(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
-    for name in ("cifar10", "photos"):
-        (tmp_path / name).mkdir()
-    assert not is_folder("cifar10")
-    assert is_folder("./cifar10")
-    assert is_folder("cifar10/")
-    assert is_folder(str(tmp_path / "cifar10"))
-    assert is_folder("photos")
-    assert not is_folder("pictures")
+    (tmp_path / "digits").mkdir()
+    assert len(load("digits").y_train) == 1400
+    assert caplog.messages == ["digits is the embedded set here; the folder of that name is written ./digits"]
+    caplog.clear()
+    (tmp_path / "cifar10" / "3.0.2").mkdir(parents=True)
+    with pytest.raises(RunError, match="prepared data of cifar10 are damaged"):
+        load("cifar10", tmp_path)
+    assert caplog.messages == ["cifar10 is the TFDS set here; the folder of that name is written ./cifar10"]
 
 
 def test_availability(tmp_path):

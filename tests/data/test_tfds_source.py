@@ -292,7 +292,7 @@ def test_changed_byte_in_prepared_data_is_noticed(small_cifar10, tmp_path, offli
         ("ciphar10", "dataset 'ciphar10' is unknown: did you mean cifar10"),
         ("digit", "did you mean digits"),
         ("huggingface:mnist", "is unknown"),
-        ("./pictures", r"the folder \./pictures does not exist"),
+        ("./pictures", r"pictures does not exist in "),
         ("emnist/letterz", "emnist has no config 'letterz'; did you mean letters"),
         ("cifar10/small", "cifar10 has no config 'small'; it takes none"),
         ("ag_news_subset", "not one of 8-bit images with class labels"),
@@ -331,10 +331,10 @@ def define_set(tmp_path):
 
         return MadeUpSet
 
-    dataset_names = tfds_source.dataset_names
-    tfds_source.dataset_names = lambda: ("made_up_set",)
+    tfds_names = tfds_source.tfds_names
+    tfds_source.tfds_names = lambda: ("made_up_set",)
     yield define
-    tfds_source.dataset_names = dataset_names
+    tfds_source.tfds_names = tfds_names
     tfds.core.registered._DATASET_REGISTRY.pop("made_up_set")
 
 

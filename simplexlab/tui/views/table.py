@@ -4,7 +4,7 @@ from typing import Any
 
 from rich.text import Text
 
-from simplexlab.config import dataset_title
+from simplexlab.dataset_name import dataset_title
 from simplexlab.runs import Run, summarise
 from simplexlab.tui.views.charts import number
 from simplexlab.tui.views.records import (
