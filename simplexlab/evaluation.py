@@ -1,7 +1,9 @@
 """What one pass of cached representations says: errors, loss against its bound, geometry. numpy only, no TensorFlow."""
 
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -79,19 +81,49 @@ def evaluate(
     record = statistics.to_dict()
     if weights is None:
         record["weight_similarity"] = None
-    if probe or criterion.policy == "probe":
-        rows, converged = linear_probe(train.values, train.labels)
-        classifiers["probe"] = rows
-        record["probe_converged"] = converged
     for name, rows in classifiers.items():
-        record[f"train_error_{name}"] = error_rate(train, rows)
-        record[f"test_error_{name}"] = None if test is None else error_rate(test, rows)
+        record |= _error_rates(name, train, test, rows)
+    if probe or criterion.policy == "probe":
+        record |= _probe_record(train, test)
     policy = criterion.policy.replace("-", "_")
     record["train_error"] = record[f"train_error_{policy}"]
     record["test_error"] = record[f"test_error_{policy}"]
     record |= loss_and_bound(train, criterion, weights, iteration)
     record["bound_is_exact"] = _bound_is_exact(record, criterion)
     return Evaluation(record, _geometry_arrays(train, statistics, weights), classifier)
+
+
+def with_probe(evaluation: Evaluation, train: Representations, test: Representations | None) -> Evaluation:
+    """The same evaluation and what the linear probe on its representations adds to it."""
+    return replace(evaluation, record=evaluation.record | _probe_record(train, test))
+
+
+def numbers(record: Mapping[str, Any]) -> dict[str, int | float]:
+    """Every number of a record as a Python number, those of a distribution under `key_mean`, `key_q05`, …
+
+    Truth values are no numbers; what is None is left out.
+    """
+    found: dict[str, int | float] = {}
+    for key, value in record.items():
+        if isinstance(value, Mapping):
+            found |= {f"{key}_{name}": number for name, number in numbers(value).items()}
+        elif isinstance(value, Real) and not isinstance(value, bool):
+            found[key] = int(value) if isinstance(value, Integral) else float(value)
+    return found
+
+
+def _probe_record(train: Representations, test: Representations | None) -> dict[str, Any]:
+    rows, converged = linear_probe(train.values, train.labels)
+    return {"probe_converged": converged} | _error_rates("probe", train, test, rows)
+
+
+def _error_rates(
+    name: str, train: Representations, test: Representations | None, rows: np.ndarray
+) -> dict[str, float | None]:
+    return {
+        f"train_error_{name}": error_rate(train, rows),
+        f"test_error_{name}": None if test is None else error_rate(test, rows),
+    }
 
 
 def _bound_is_exact(record: dict[str, Any], criterion: Criterion) -> bool:

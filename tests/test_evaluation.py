@@ -13,7 +13,9 @@ from simplexlab.evaluation import (
     error_rate,
     evaluate,
     linear_probe,
+    numbers,
     sample_rows,
+    with_probe,
 )
 
 LABELS = np.arange(120) % 4
@@ -144,3 +146,39 @@ def test_the_sample_is_even_over_classes_and_fixed():
     labels = np.array([2, 2, 2, 2, 0, 1, 1, 1])
     assert sorted(labels[sample_rows(labels, 5)]) == [0, 1, 1, 2, 2]
     assert len(sample_rows(labels, 100)) == 8
+
+
+@pytest.mark.parametrize("loss", ["ce", "ce-fix", "sc"])
+def test_a_record_is_made_of_python_s_own_types(loss):
+    points = noisy(np.random.default_rng(0), math.sqrt(10))
+    weights = None if loss == "sc" else np.random.default_rng(1).normal(size=(4, 6)).astype(np.float32)
+    policy = "class-means" if loss == "sc" else "head"
+    record = evaluate(points, points, objective(loss, policy=policy, nonnegative=True), weights, probe=True).record
+
+    def leaves(value):
+        return [leaf for part in value.values() for leaf in leaves(part)] if isinstance(value, dict) else [value]
+
+    assert {type(leaf) for leaf in leaves(record)} <= {int, float, bool, type(None)}
+    assert all(type(value) in (int, float) for value in numbers(record).values())
+
+
+def test_numbers_of_a_record_are_flat_and_no_truth_values():
+    record = {
+        "nc4": np.float64(0.5),
+        "count": np.int64(3),
+        "exact": True,
+        "none": None,
+        "gamma": {"mean": 0.5, "no": None},
+    }
+    found = numbers(record)
+    assert found == {"nc4": 0.5, "count": 3, "gamma_mean": 0.5}
+    assert [type(value) for value in found.values()] == [float, int, float]
+
+
+def test_a_probe_that_is_added_is_the_probe_that_is_asked_for():
+    points = noisy(np.random.default_rng(3), math.sqrt(10))
+    for test in (points, None):
+        evaluation = evaluate(points, test, objective("sc", policy="class-means"))
+        asked = evaluate(points, test, objective("sc", policy="class-means"), probe=True)
+        assert with_probe(evaluation, points, test).record == asked.record
+        assert "train_error_probe" not in evaluation.record

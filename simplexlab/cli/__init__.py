@@ -7,6 +7,7 @@ import sys
 from cyclopts import App, CycloptsError, UnusedCliTokensError
 
 from simplexlab import __version__
+from simplexlab.after_import import after_import
 from simplexlab.errors import RunError, UsageError
 
 app = App(
@@ -109,6 +110,7 @@ def run() -> None:
     # Tracing and building make objects by the hundred thousand; searching them for reference cycles after every 700 new
     # ones costs a run of ResNet-18 a second of its start. A notebook's process is not ours and keeps its setting.
     gc.set_threshold(20_000, 20, 20)
+    after_import("keras", gc.freeze)  # TensorFlow's and Keras's own objects stay to the end
     sys.exit(main())
 
 

@@ -334,7 +334,7 @@ def _about_class_means(
         coordinates = products[:, :rank] - centre @ span
         if weights is not None:
             nearest = np.argmax(coordinates @ mean_coordinates.T - half_squares, axis=1)
-            disagreements += np.count_nonzero(np.argmax(products[:, rank:], axis=1) != nearest)
+            disagreements += int(np.count_nonzero(np.argmax(products[:, rank:], axis=1) != nearest))
         coordinates -= mean_coordinates[labels[part]]
         coordinates /= spreads
         scatter += np.vdot(coordinates, coordinates)

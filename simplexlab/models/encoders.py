@@ -1,6 +1,7 @@
 """The encoders: residual networks, their pre-activation variants and a multilayer perceptron."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import keras
 import numpy as np
@@ -10,6 +11,8 @@ from simplexlab.errors import UsageError
 from simplexlab.models.convolution import FastConvolution
 from simplexlab.models.normalization import FusedBatchNormalization
 
+# Every layer that takes images states it: a user's keras.json may ask for another.
+FORMAT = "channels_last"
 # Blocks in each stage; every stage after the first halves the image and doubles the width.
 STAGES = {"resnet18": (2, 2, 2, 2), "resnet-small": (1, 1, 1)}
 WIDTH = {"resnet18": 64, "resnet-small": 32, "mlp": 64}
@@ -83,14 +86,14 @@ def build_encoder(
             name="normalization",
         )(x)
     if family == "mlp":
-        x = keras.layers.Flatten(dtype=layers.policy)(x)
+        x = keras.layers.Flatten(FORMAT, dtype=layers.policy)(x)
         for _ in range(HIDDEN_LAYERS):
             x = layers.relu(layers.normalize(layers.dense(4 * width)(x)))
         pool = keras.layers.Identity
     else:
         network = _preact_network if name.endswith("-preact") else _network
         x = network(layers, x, width, STAGES[family])
-        pool = keras.layers.GlobalAveragePooling2D
+        pool = partial(keras.layers.GlobalAveragePooling2D, FORMAT)
     if dimension is None:
         x = pool(dtype=layers.precise, name="representation")(x)
     else:
@@ -120,12 +123,13 @@ class _Layers:
     def convolve(self, x, filters: int, size: int, stride: int = 1):
         # Keras pads an image of even size at stride 2 on the far side only; PyTorch pads both.
         if stride > 1 and size > 1:
-            x = keras.layers.ZeroPadding2D(size // 2, dtype=self.policy)(x)
+            x = keras.layers.ZeroPadding2D(size // 2, FORMAT, dtype=self.policy)(x)
         return FastConvolution(
             filters,
             size,
             stride,
             padding="valid" if stride > 1 else "same",
+            data_format=FORMAT,
             use_bias=False,
             kernel_initializer=self._kernel(),
             dtype=self.policy,

@@ -1,10 +1,8 @@
 """Start TensorFlow for one run, quietly, with its threads and replicas; what of the process it changes meanwhile."""
 
 import contextlib
-import gc
 import os
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +80,8 @@ def start(experiment: Experiment, cluster: Cluster = Cluster(), pixels: int | No
     if several and kind == "cpu" and wanted > 1:
         raise UsageError(f"--devices {experiment.devices}: a worker of a cluster has one CPU replica; take cpu")
     with quiet_stderr():
-        tf = _import_tensorflow()
+        import tensorflow as tf
+
         cpus = tf.config.list_physical_devices("CPU")
         gpus = tf.config.list_physical_devices("GPU")
     names = _device_names(kind, wanted, len(gpus))
@@ -117,20 +116,6 @@ def start(experiment: Experiment, cluster: Cluster = Cluster(), pixels: int | No
         elif not several:
             strategy = tf.distribute.OneDeviceStrategy(names[0])
     return Runtime(strategy, jit, tuple(names), cluster)
-
-
-def _import_tensorflow() -> Any:
-    """Import TensorFlow and Keras, whose objects Python's search for reference cycles then leaves out.
-
-    They stay until the process ends; going through them again and again took a fifth of the start of a run.
-    """
-    is_first = "tensorflow" not in sys.modules
-    import keras  # noqa: F401
-    import tensorflow as tf
-
-    if is_first:
-        gc.freeze()
-    return tf
 
 
 @contextlib.contextmanager
@@ -174,7 +159,6 @@ def numpy_threads(threads: int | None) -> contextlib.AbstractContextManager:
 def keras_precision(precision: str) -> Iterator[None]:
     """Within the block Keras's global dtype is float32, float64, or bfloat16 arithmetic over float32 parameters."""
     with quiet_stderr():
-        _import_tensorflow()
         import keras
     saved = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64" if precision == "float64" else "float32")

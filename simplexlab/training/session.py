@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simplexlab.errors import RunError
-from simplexlab.evaluation import Representations, TimeToFit, evaluate
+from simplexlab.evaluation import Representations, TimeToFit, evaluate, numbers, with_probe
 from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import RunWriter, read_run
 from simplexlab.training import checkpoints, runtime
@@ -186,7 +186,7 @@ class Session:
             evaluation = evaluate(train, test, self.criterion, weights, iteration=iteration)
             self.time_to_fit.update(iteration, evaluation.record["train_error"])
             if self.criterion.loss == "sc" and self._is_last(iteration) and self.criterion.policy != "probe":
-                evaluation = evaluate(train, test, self.criterion, weights, iteration=iteration, probe=True)
+                evaluation = with_probe(evaluation, train, test)
         self.record = {
             "iteration": iteration,
             "seconds": time.monotonic() - self.began,
@@ -201,16 +201,13 @@ class Session:
         self.writer.save_geometry(iteration, **evaluation.arrays)
         self.writer.log_metrics(self.record)
         if iteration > 0:
-            self.callbacks.on_epoch_end((iteration - 1) // self.experiment.evaluate_every, self._logs())
+            self.callbacks.on_epoch_end((iteration - 1) // self.experiment.evaluate_every, numbers(self.record))
         return FINISHED if self._is_last(iteration) or self.learner.model.stop_training else GOES_ON
 
     def _log_divergence(self, iteration: int) -> None:
         if self.writer is not None:
             seconds = time.monotonic() - self.began
             self.writer.log_metrics({"iteration": iteration, "seconds": seconds, "loss": math.nan, "diverged": True})
-
-    def _logs(self) -> dict[str, float]:
-        return {key: value for key, value in self.record.items() if type(value) in (int, float)}
 
     def _result(self, state: str, iteration: int) -> dict[str, Any]:
         experiment = self.experiment

@@ -13,7 +13,8 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import tensorflow as tf
 
-from simplexlab.models.convolution import convolve_by_winograd, convolve_with_product_gradient
+from simplexlab.models.product_gradient import convolve_with_product_gradient
+from simplexlab.models.winograd import convolve_by_winograd
 
 CASES = [
     # dtype, stride, method, channels, sides

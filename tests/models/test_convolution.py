@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simplexlab.models import FastConvolution, export_model
-from simplexlab.models import convolution as module
-from simplexlab.models.convolution import convolve_by_winograd, convolve_with_product_gradient, faster_convolution
+from simplexlab.models import FastConvolution, convolution, export_model, winograd
+from simplexlab.models.convolution import faster_convolution
+from simplexlab.models.product_gradient import convolve_with_product_gradient
+from simplexlab.models.winograd import convolve_by_winograd
 
 METHODS = {
     (convolve_by_winograd, 1): [(4, 4), (8, 4), (12, 20), (32, 32)],
@@ -91,14 +92,14 @@ def test_the_bfloat16_gradient_is_as_near_to_the_exact_one_as_the_librarys():
 )
 def test_a_batch_in_parts_is_the_batch(number, parts, monkeypatch):
     """Two images of 8×8×4 numbers are a part; 17 would be more than the most parts."""
-    monkeypatch.setattr(module, "PART_SIZE", 2 * 8 * 8 * 4)
-    whole, taken = module._convolve_part, []
+    monkeypatch.setattr(winograd, "PART_SIZE", 2 * 8 * 8 * 4)
+    whole, taken = winograd._convolve_part, []
 
     def recording(images, kernels):
         taken.append(images.shape[0])
         return whole(images, kernels)
 
-    monkeypatch.setattr(module, "_convolve_part", recording)
+    monkeypatch.setattr(winograd, "_convolve_part", recording)
     shapes = [(number, 8, 8, 4), (3, 3, 4, 6), (number, 8, 8, 6)]
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec(shape, "float64") for shape in shapes])
@@ -114,8 +115,8 @@ def test_a_batch_in_parts_is_the_batch(number, parts, monkeypatch):
 
 
 def test_large_kernels_are_read_once():
-    assert module._parts((64, 16, 16, 128), 128) == 8
-    assert module._parts((64, 16, 16, 128), 256) == 1
+    assert winograd._parts((64, 16, 16, 128), 128) == 8
+    assert winograd._parts((64, 16, 16, 128), 256) == 1
 
 
 @pytest.mark.parametrize(
@@ -159,7 +160,7 @@ def taken(monkeypatch):
         calls.append(getattr(found, "func", found))
         return found
 
-    monkeypatch.setattr(module, "faster_convolution", recording)
+    monkeypatch.setattr(convolution, "faster_convolution", recording)
     return calls
 
 

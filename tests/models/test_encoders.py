@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from simplexlab.config import ENCODERS
 from simplexlab.errors import UsageError
-from simplexlab.models import FusedBatchNormalization, build_encoder, is_nonnegative
+from simplexlab.models import FusedBatchNormalization, build_encoder, export_model, is_nonnegative
 
 
 def images_of(*shape):
@@ -165,6 +165,32 @@ def test_bfloat16_computes_near_float32_and_keeps_its_parameters_in_it(name):
     assert {weight.dtype for weight in half.weights} == {"float32"}
     expected = full(images, training=True).numpy()
     assert np.abs(representations - expected).mean() < 0.05 * np.abs(expected).mean()
+
+
+@pytest.fixture
+def channels_first():
+    """Keras as somebody whose keras.json says so has it."""
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    yield
+    keras.config.set_image_data_format(before)
+
+
+@pytest.fixture(params=ENCODERS)
+def plain_encoder(request):
+    return build_encoder(
+        request.param, (6, 8, 3), width=4, dimension=2, mean=[100.0] * 3, standard_deviation=[50.0] * 3
+    )
+
+
+def test_the_image_format_of_a_user_s_keras_changes_nothing(plain_encoder, channels_first):
+    options = {"width": 4, "dimension": 2, "mean": [100.0] * 3, "standard_deviation": [50.0] * 3}
+    encoder = build_encoder(plain_encoder.name, (6, 8, 3), **options)
+    images = images_of(4, 6, 8, 3)
+    np.testing.assert_array_equal(encoder(images, training=True), plain_encoder(images, training=True))
+    np.testing.assert_array_equal(export_model(encoder)(images), export_model(plain_encoder)(images))
+    formats = {layer.data_format for layer in encoder.layers if hasattr(layer, "data_format")}
+    assert formats == {"channels_last"}
 
 
 @pytest.mark.parametrize(
