@@ -1,112 +1,52 @@
-"""The command line. A command's module is imported when the command is used, and imports what is heavy when it runs."""
+"""The command line: what happens before a command, and how each of its ends is told."""
 
 import errno
 import gc
+import os
+import re
+import signal
 import sys
 
-from cyclopts import App, CycloptsError, UnusedCliTokensError
-
-from simplexlab import __version__
 from simplexlab.after_import import after_import
 from simplexlab.errors import RunError, UsageError
+from simplexlab.text import one_line, open_standard_streams, printable_output
 
-app = App(
-    name="simplexlab",
-    help="See what supervised losses do to representations, beside their proven optima.",
-    help_epilogue="Example: simplexlab train --loss ce --corrupt 0.2",
-    version=__version__,
-    version_flags=["--version"],
-    help_format="plaintext",  # a renderer of Markdown takes a tenth of a second to import
-)
-# name: (where it is, what it does, an example; None for a group of commands, an App with examples of its own)
-COMMANDS = {
-    "train": ("train:train", "Train an encoder and write a run folder.", "simplexlab train --loss ce --corrupt 0.2"),
-    "resume": (
-        "resume:resume",
-        "Go on with a run that was stopped or killed.",
-        "simplexlab resume digits-ce-0.2-s0",
-    ),
-    "sweep": (
-        "sweep:sweep",
-        "Train a grid of losses, corruptions, seeds and other options.",
-        "simplexlab sweep --preset class",
-    ),
-    "launch": (
-        "launch:launch",
-        "Train with several worker processes on this machine.",
-        "simplexlab launch --workers 2 -- train --loss sc --corrupt 0.2",
-    ),
-    "evaluate": (
-        "evaluate:evaluate",
-        "Recompute the final numbers of a run from its model and the data.",
-        "simplexlab evaluate digits-ce-0.2-s0",
-    ),
-    "bench": (
-        "bench:bench",
-        "Measure how fast an experiment trains on this machine.",
-        "simplexlab bench --loss sc --batch-size 256",
-    ),
-    "doctor": (
-        "doctor:doctor",
-        "Show versions, devices, threads, data, and how to mend what is wrong.",
-        "simplexlab doctor",
-    ),
-    "runs": (
-        "runs:runs",
-        "List the runs, or show one in full.",
-        None,
-    ),
-    "report": (
-        "report:report",
-        "Write one HTML page of a sweep.",
-        "simplexlab report sweeps/class",
-    ),
-    "geometry": (
-        "geometry:geometry",
-        "Measure representations in a file beside their optimum.",
-        "simplexlab geometry representations.npz",
-    ),
-    "bound": (
-        "bound:bound",
-        "Compute the proven lower bound of a loss.",
-        None,
-    ),
-    "data": ("data:data", "List, check and import datasets.", None),
-    "toy": ("toy:toy", "Optimise free points: the ideal encoder, in two or three dimensions.", None),
-    "figure": ("figure:figure", "Draw a figure of the paper, with its numbers.", None),
-    "tui": ("tui:tui", "Launch runs and watch their geometry in the terminal.", "simplexlab tui"),
+ADVICE = {
+    errno.ENOSPC: "free some space, or choose another folder",
+    errno.EDQUOT: "free some space, or choose another folder",
+    errno.EROFS: "choose a folder that can be written",
+    errno.ENAMETOOLONG: "choose a shorter one",
+    errno.EMFILE: "raise the limit, `ulimit -n`",
+    errno.ENOMEM: "free some memory, or ask for less",
 }
-for _name, (_path, _help, _example) in COMMANDS.items():
-    _epilogue = {"help_epilogue": f"Example: {_example}\n"} if _example else {}
-    app.command(f"simplexlab.cli.{_path}", name=_name, help=_help, **_epilogue)
+MEMORY = "there is not enough memory for this; take a smaller batch, encoder or data set, or free some memory"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    try:
-        result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-    except UnusedCliTokensError as error:
-        return _fail(f"unexpected {' '.join(error.unused_tokens or [])}; every option starts with --", 2)
-    except CycloptsError as error:
-        return _fail(str(error), 2)
-    except UsageError as error:
-        return _fail(str(error), 2)
-    except RunError as error:
-        return _fail(str(error), 1)
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        return _fail(f"cannot write {error.filename or 'the output'}: {error.strerror}", 1)
-    return result if isinstance(result, int) else 0
+    with printable_output():
+        try:
+            return _command(sys.argv[1:] if arguments is None else arguments)
+        except UsageError as error:
+            return _fail(str(error), 2)
+        except RunError as error:
+            return _fail(str(error), 1)
+        except KeyboardInterrupt:
+            return _fail("interrupted", 130)
+        except BrokenPipeError:
+            sys.stderr.close()
+            return 1
+        except OSError as error:
+            return _fail(tell(error), 1)
+        except MemoryError:
+            return _fail(MEMORY, 1)
 
 
 def run() -> None:
     """Entry point of the `simplexlab` command."""
+    open_standard_streams()
+    # The end that a job scheduler or `kill` asks for is Ctrl-C's: what was begun is tidied up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # Tracing and building make objects by the hundred thousand; searching them for reference cycles after every 700 new
     # ones costs a run of ResNet-18 a second of its start. A notebook's process is not ours and keeps its setting.
     gc.set_threshold(20_000, 20, 20)
@@ -114,6 +54,51 @@ def run() -> None:
     sys.exit(main())
 
 
+def tell(error: OSError) -> str:
+    """What the operating system refused, in one line: the file, its reason, and what helps where something does."""
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.filename is None and error.errno == errno.ENOENT and not _has_working_folder():
+        return "the working directory was deleted; change to one that exists"
+    file = error.filename.decode(errors="replace") if isinstance(error.filename, bytes) else error.filename
+    advice = ADVICE.get(error.errno)
+    return (f"{file}: " if file is not None else "") + reason + (f"; {advice}" if advice else "")
+
+
+def _command(arguments: list[str]) -> int:
+    from cyclopts import CycloptsError, UnusedCliTokensError
+
+    from simplexlab.cli.application import app
+
+    _refuse_empty(arguments)
+    try:
+        result = app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except UnusedCliTokensError as error:
+        raise UsageError(f"unexpected {' '.join(error.unused_tokens or [])}; every option starts with --") from None
+    except CycloptsError as error:
+        raise UsageError(str(error)) from None
+    return result if isinstance(result, int) else 0
+
+
+def _refuse_empty(arguments: list[str]) -> None:
+    """An empty word is an unset variable of a shell script, never a wish: `--shard ""` is not the whole sweep."""
+    for before, word in zip(["", *arguments], arguments, strict=False):
+        if not word.strip():
+            what = before if before.startswith("--") and "=" not in before else "an argument"
+        elif re.fullmatch(r"--[\w-]+=\s*", word):
+            what = word.partition("=")[0]
+        else:
+            continue
+        raise UsageError(f"{what} is empty; give it a value or leave it out")
+
+
+def _has_working_folder() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True
+
+
 def _fail(message: str, code: int) -> int:
-    print(f"simplexlab: {' '.join(message.split())}", file=sys.stderr)
+    print(f"simplexlab: {one_line(message)}", file=sys.stderr)
     return code

@@ -1,5 +1,8 @@
 """What several commands share: strict whole numbers, the `--json` switch, usage errors."""
 
+import json
+import re
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import Annotated, Any
@@ -7,6 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from simplexlab.errors import UsageError
+from simplexlab.text import UNPRINTABLE
 
 
 def whole_number(_, tokens) -> int:
@@ -23,10 +27,15 @@ Json = Annotated[bool, Parameter(negative="", help="Print one JSON object on std
 
 
 def print_json(record: dict[str, Any]) -> None:
-    """Print `record` as one line of JSON on stdout; numbers that are not finite become null."""
+    """Print `record` as one line of JSON on stdout; numbers that are not finite become null.
+
+    A character that a terminal would obey, or that the encoding of stdout lacks, is written as JSON's escape of it.
+    """
     from simplexlab.runs.folder import encode
 
-    print(encode(record)[0], flush=True)
+    is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
+    escaped = UNPRINTABLE if is_unicode else re.compile(r"[^\x00-\x7f]")
+    print(escaped.sub(lambda found: json.dumps(found[0])[1:-1], encode(record)[0]), flush=True)
 
 
 def usage_errors(function: Callable) -> Callable:

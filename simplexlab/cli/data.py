@@ -186,18 +186,15 @@ def _import_tensorflow() -> None:
 
 
 def _print_check(record: dict[str, Any]) -> None:
-    from rich.markup import escape
     from rich.table import Table
 
     from simplexlab.cli.tables import console
 
     out = console()
     verdict = "can be used" if record["usable"] else "cannot be used"
-    out.print(
-        f"{escape(record['name'])} {verdict}" + (f" ({record['state']})" if "state" in record else ""), soft_wrap=True
-    )
+    out.print(f"{record['name']} {verdict}" + (f" ({record['state']})" if "state" in record else ""), soft_wrap=True)
     for problem in record["problems"]:
-        out.print(f"  {problem}", soft_wrap=True, markup=False)
+        out.print(f"  {problem}", soft_wrap=True)
     if "train_counts" in record:
         shape = "×".join(str(length) for length in record["image_shape"])
         out.print(f"{record['train_size']:,} training and {record['test_size']:,} test images of {shape}\n")
@@ -206,7 +203,7 @@ def _print_check(record: dict[str, Any]) -> None:
         table.add_column("train", justify="right")
         table.add_column("test", justify="right")
         for row in zip(record["class_names"], record["train_counts"], record["test_counts"], strict=True):
-            table.add_row(escape(row[0]), f"{row[1]:,}", f"{row[2]:,}")
+            table.add_row(row[0], f"{row[1]:,}", f"{row[2]:,}")
         out.print(table)
     for archive in record.get("archives", []):
         out.print(f"\n{archive['filename']}  {archive['path'] or 'missing'}", soft_wrap=True)

@@ -30,6 +30,7 @@ def doctor(*, json: Json = False) -> int:
         print_json({"findings": [_record(finding) for finding in findings], "problems": len(problems)})
         return 1 if problems else 0
     from rich.table import Table
+    from rich.text import Text
 
     from simplexlab.cli.tables import console
 
@@ -37,7 +38,7 @@ def doctor(*, json: Json = False) -> int:
     table.add_column("", no_wrap=True)
     table.add_column("", no_wrap=True)
     for finding in findings:
-        mark = "[bold red]✗[/]" if finding.problem else "–" if finding.remedy else "[green]✓[/]"
+        mark = Text("✗", "bold red") if finding.problem else Text("–") if finding.remedy else Text("✓", "green")
         remedy = f"\n→ {finding.remedy}" if finding.remedy else ""
         table.add_row(mark, finding.subject, finding.found + remedy)
     out = console()

@@ -144,14 +144,14 @@ class _Progress:
     """What a person sees while a sweep runs: a bar for the whole and the runs that go on; plain lines elsewhere."""
 
     def __init__(self, folder: Any, total: int):
-        from rich.console import Console
+        from simplexlab.text import console
 
         self.folder = folder
         self.total = total
         self.ended = 0
         self.running: list[str] = []
         self.began: dict[str, float] = {}
-        self.console = Console(stderr=True, highlight=False)
+        self.console = console(stderr=True)
         self.bar = None
 
     def __enter__(self) -> "_Progress":

@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from simplexlab import text
+
 POLICIES = {"head": "own head", "class-means": "class means", "probe": "linear probe"}
 STATISTICS = {
     "class_mean_similarity": "γ between class means",
@@ -23,8 +25,8 @@ STATISTICS = {
 
 def console() -> Console:
     """The console for results: stdout, 80 columns wide where it is not a terminal."""
-    printer = Console(highlight=False)
-    return printer if printer.is_terminal else Console(highlight=False, width=max(80, printer.width))
+    printer = text.console()
+    return printer if printer.is_terminal else text.console(width=max(80, printer.width))
 
 
 def statistics_table(record: dict[str, Any], title: str | None = None) -> Table:

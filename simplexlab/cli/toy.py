@@ -152,10 +152,11 @@ def _progress(total: int) -> "Iterator[Callable[[dict[str, Any]], None]]":
     """Show each evaluation on stderr: a bar on a terminal, plain lines elsewhere."""
     import sys
 
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-    console = Console(stderr=True)
+    from simplexlab.text import console as console_of
+
+    console = console_of(stderr=True)
     if not console.is_terminal:
 
         def line(record: dict[str, Any]) -> None:

@@ -6,10 +6,12 @@ import keras
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from simplexlab import text
+
 
 def progress_callback(total: int) -> keras.callbacks.Callback:
     """The callback that shows the progress of a run of `total` iterations on stderr."""
-    console = Console(stderr=True)
+    console = text.console(stderr=True)
     return ProgressBar(console, total) if console.is_terminal else PlainLines(total)
 
 

@@ -15,13 +15,14 @@ from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.color import Color
-from textual.filter import Monochrome, NoColor
+from textual.filter import LineFilter, Monochrome, NoColor
 from textual.screen import Screen
 from textual.widgets import Static
 from textual.worker import get_current_worker
 
 from simplexlab.errors import RunError, UsageError
 from simplexlab.runs import Run, RunsFollower
+from simplexlab.text import printable
 from simplexlab.tui.launch import Launcher, stop
 from simplexlab.tui.screens.base import FollowingScreen
 from simplexlab.tui.screens.runs import RunsScreen
@@ -43,6 +44,14 @@ class WithoutColour(Monochrome):
             segment if segment.style is None else super(WithoutColour, self).apply([segment], background)[0]
             for segment in segments
         ]
+
+
+class Printable(LineFilter):
+    """Replaces what a file or its name holds to command the terminal with, on every line that is painted."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        """Text without control characters; what the library itself tells the terminal stays."""
+        return [one if one.control else Segment(printable(one.text), one.style) for one in segments]
 
 
 class SimplexLab(App[None]):
@@ -86,6 +95,7 @@ class SimplexLab(App[None]):
                 WithoutColour(),
             ]
             self._filters[:] = colourless
+        self._filters.append(Printable())
         self.theme = LIGHT if light else DARK
         self.runs: list[Run] = []
         self.launcher = Launcher(run_dir, jobs)
@@ -95,7 +105,7 @@ class SimplexLab(App[None]):
     @property
     def can_resume(self) -> bool:
         """Whether this version has `simplexlab resume`."""
-        from simplexlab.cli import COMMANDS
+        from simplexlab.cli.application import COMMANDS
 
         return "resume" in COMMANDS
 

@@ -233,3 +233,28 @@ def test_a_clock_that_jumps_does_not_kill_a_live_run(live, monkeypatch, shift):
         assert pilot.app.runs[0].status.state == "running"
 
     drive(run_dir, steps)
+
+
+def test_nothing_in_a_folder_commands_the_terminal(tmp_path):
+    evil = "a\x1b[2Jb\x9bc\u202ed"
+    path = write_run(tmp_path, "a", [record(0), record(10)], experiment={"dataset": evil, "loss": evil})
+    (path / "log.txt").write_text(f"last words {evil}\n")
+    status = json.loads((path / "status.json").read_text())
+    (path / "status.json").write_text(json.dumps(status | {"state": "failed", "message": evil}))
+    config = json.loads((path / "config.json").read_text())
+    (path / "config.json").write_text(json.dumps(config | {"command": evil, "dataset": {"class_names": [evil] * 3}}))
+    path.rename(tmp_path / evil)
+
+    async def steps(pilot):
+        app = pilot.app
+        await until(pilot, lambda: len(app.runs) == 1)
+        await until(pilot, lambda: "a�[2Jb�c�d" in text(app))
+        seen = text(app)
+        await open_run(pilot, evil)
+        app.notify(evil, markup=False)
+        await pilot.pause(0.3)
+        seen += text(app)
+        assert "failed" in seen
+        assert not set(seen) & set("\x1b\x9b\u202e")
+
+    drive(tmp_path, steps, size=(200, 60))

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from simplexlab.cli import app
+from simplexlab.cli.application import app
 from simplexlab.cli.options import as_experiment
 from simplexlab.config import Experiment
 from simplexlab.errors import UsageError
