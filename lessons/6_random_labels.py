@@ -21,6 +21,7 @@ from simplexlab.data import corrupt_labels, load
 from simplexlab.figures import time_to_fit as figure_8
 from simplexlab.figures.style import CLASS_COLORS, THEORY_LINE, new_figure
 from simplexlab.runs import read_metrics
+from simplexlab.sweep.curves import time_to_fit
 
 lesson = Lesson(6)
 LOSSES = lesson.pick(("ce", "ce-fix", "sc"), ("ce", "sc"))
@@ -133,7 +134,7 @@ runs = {
 }
 
 # %%
-numbers = figure_8.time_to_fit(list(runs.values()))
+numbers = time_to_fit(list(runs.values()))
 figure, _ = figure_8.draw(numbers)
 lesson.show(figure, "time_to_fit")
 total = settings["iterations"]

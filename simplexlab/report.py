@@ -15,9 +15,9 @@ from simplexlab.config import flag, format_value
 from simplexlab.errors import UsageError
 from simplexlab.figures import distributions, time_to_fit
 from simplexlab.figures.style import styled
-from simplexlab.figures.time_to_fit import LABELS, exponent_text
 from simplexlab.runs import Run
-from simplexlab.sweep import SweepFolder, rows, runs_of, varied_options
+from simplexlab.sweep import SweepFolder, curves, rows, runs_of, varied_options
+from simplexlab.sweep.curves import LABELS
 
 STYLE = """
 :root { color-scheme: light dark; --text: #1d1d1f; --muted: #6b6b70; --line: #d8d8dc; --page: #fff; --card: #fff; }
@@ -36,6 +36,7 @@ figure img { display: block; max-width: 100%; background: var(--card); border-ra
 table { border-collapse: collapse; font-size: .8rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .65rem .25rem 0; text-align: left; white-space: nowrap; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; color: var(--muted); }
+.caption { font-size: .875rem; font-weight: 600; margin: 1.25rem 0 .25rem; }
 td.number, th.number { text-align: right; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; border: 1px solid var(--line); border-radius: 6px;
   padding: .75rem; font-size: .85rem; }
@@ -115,25 +116,17 @@ def _shown(value: Any) -> str:
 
 def _time_to_fit(runs: Sequence[Run]) -> str:
     try:
-        numbers = time_to_fit.time_to_fit(runs, 8)
+        numbers = curves.time_to_fit(runs, 8)
     except UsageError:
         return "<p>No run has finished yet.</p>"
-    body = _figure(numbers, time_to_fit)
-    headings = ("dataset", "curve", "growth exponent (95 %)", "T(0)", "T(1) − T(0)", "noise of log T", "runs", "never")
-    lines, unknown = [], []
+    parts = [_figure(numbers, time_to_fit)]
     for panel in numbers["panels"]:
-        for curve in panel["curves"]:
-            growth = curve["growth"]
-            if growth is None:
-                told = ["unknown", "", "", "", str(len(curve["runs"]))]
-                unknown.append(f"{curve['label']}: {curve['growth_unknown']}.")
-                told.append(str(sum(run["censored"] for run in curve["runs"])))
-            else:
-                told = [exponent_text(growth), f"{growth['start']:.0f}", f"{growth['rise']:.0f}"]
-                told += [f"{growth['noise']:.2f}", str(growth["runs"]), str(growth["censored"])]
-            lines.append([panel["dataset"], curve["label"], *told])
-    notes = f'<p class="muted">{escape(" ".join(unknown))}</p>' if unknown else ""
-    return body + _table(headings, lines) + notes
+        for table in curves.tables(panel):
+            parts.append(f'<p class="caption">{escape(table.title)}</p>' + _table(table.headings, table.rows))
+        unknown = [f"{curve['label']}: {curve['growth_unknown']}." for curve in panel["curves"] if not curve["growth"]]
+        if unknown:
+            parts.append(f'<p class="muted">{escape(" ".join(unknown))}</p>')
+    return "\n".join(parts)
 
 
 def _loss_against_theory(runs: Sequence[Run]) -> str:

@@ -24,6 +24,10 @@ RunDir = Annotated[str, Parameter(help="Folder that holds the runs.")]
 Sources = Annotated[
     str, Parameter(help="Folders of sweeps or of runs, or single runs; without any, the runs in --run-dir.")
 ]
+Clock = Annotated[
+    Literal["iterations", "learning-rate"],
+    Parameter(help="The clock of the time to fit: iterations, or steps counted by their learning rate, Σ lr/lr₀."),
+]
 Run = Annotated[str | None, Parameter(help="Name or path of a toy run in two dimensions, instead of running one.")]
 
 
@@ -109,13 +113,14 @@ def all_batches(*, seed: Seed = 0, output: Output = "figures/", style: Style = "
 @figure.command(name="2", help_epilogue="Example: simplexlab figure 2 sweeps/class\n")
 def time_to_fit(
     *sources: Sources,
+    clock: Clock = "iterations",
     run_dir: RunDir = "runs",
     output: Output = "figures/",
     style: Style = "print",
     json: Json = False,
 ) -> None:
     """Time to fit against label corruption for CE and SC, with the growth exponent of each."""
-    _draw_time_to_fit(2, sources, run_dir, output, style, json)
+    _draw_time_to_fit(2, sources, clock, run_dir, output, style, json)
 
 
 @figure.command(name="7", help_epilogue="Example: simplexlab figure 7 sweeps/paper --corrupt 0\n")
@@ -143,23 +148,26 @@ def distributions(
 @figure.command(name="8", help_epilogue="Example: simplexlab figure 8 sweeps/class\n")
 def time_to_fit_by_loss(
     *sources: Sources,
+    clock: Clock = "iterations",
     run_dir: RunDir = "runs",
     output: Output = "figures/",
     style: Style = "print",
     json: Json = False,
 ) -> None:
-    """Time to fit against label corruption for every loss and dataset, with the growth exponent of each."""
-    _draw_time_to_fit(8, sources, run_dir, output, style, json)
+    """Time to fit against label corruption for every loss, dataset and budget, with the growth exponent of each."""
+    _draw_time_to_fit(8, sources, clock, run_dir, output, style, json)
 
 
-def _draw_time_to_fit(number: int, sources: tuple[str, ...], run_dir: str, output: str, style: str, json: bool) -> None:
+def _draw_time_to_fit(
+    number: int, sources: tuple[str, ...], clock: str, run_dir: str, output: str, style: str, json: bool
+) -> None:
     stem = _stem(output, number)
 
-    from simplexlab.figures import time_to_fit
+    from simplexlab.figures.time_to_fit import draw
     from simplexlab.sweep import collect
+    from simplexlab.sweep.curves import time_to_fit
 
-    numbers = time_to_fit.time_to_fit(collect(sources or (run_dir,), run_dir), number)
-    _save(time_to_fit.draw, numbers, stem, style, json)
+    _save(draw, time_to_fit(collect(sources or (run_dir,), run_dir), number, clock), stem, style, json)
 
 
 def _stem(output: str, number: int) -> Path:

@@ -4,7 +4,6 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from math import inf
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -235,30 +234,21 @@ def _print_summary(record: dict[str, Any], runs: list[Any]) -> None:
 
 
 def _fit_tables(runs: list[Any]) -> Iterator[Any]:
-    """Time to fit by curve and corruption, the median over the seeds, and the growth exponent; one table a dataset."""
-    from statistics import median
-
+    """What the finished runs say of the time to fit, as tables."""
     from rich.table import Table
 
-    from simplexlab.figures.time_to_fit import exponent_text, time_to_fit
+    from simplexlab.sweep.curves import tables, time_to_fit
 
     try:
         panels = time_to_fit(runs)["panels"]
     except UsageError:  # none has finished
         return
     for panel in panels:
-        levels = sorted({run["corrupt"] for curve in panel["curves"] for run in curve["runs"]})
-        table = Table(box=None, pad_edge=False, title_justify="left")
-        table.title = f"Time to fit {panel['dataset']}, median iterations by corruption"
-        table.add_column("")
-        for level in levels:
-            table.add_column(f"{level:g}", justify="right")
-        table.add_column("growth exponent", justify="right")
-        for curve in panel["curves"]:
-            cells = []
-            for level in levels:
-                times = [run["time_to_fit"] or inf for run in curve["runs"] if run["corrupt"] == level]
-                middle = median(times) if times else None
-                cells.append("" if middle is None else "never" if middle == inf else f"{middle:g}")
-            table.add_row(curve["label"], *cells, exponent_text(curve["growth"]))
-        yield table
+        for made in tables(panel):
+            table = Table(box=None, pad_edge=False, title=made.title, title_justify="left")
+            table.add_column(made.headings[0])
+            for heading in made.headings[1:]:
+                table.add_column(heading, justify="right")
+            for row in made.rows:
+                table.add_row(*row)
+            yield table

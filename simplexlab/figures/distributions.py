@@ -11,8 +11,9 @@ from simplexlab import geometry
 from simplexlab.dataset_name import dataset_title
 from simplexlab.errors import UsageError
 from simplexlab.figures.style import MUTED_COLOR, THEORY_LINE, new_figure
-from simplexlab.figures.time_to_fit import COLORS, LABELS
+from simplexlab.figures.time_to_fit import COLORS
 from simplexlab.runs import Run
+from simplexlab.sweep.curves import LABELS
 
 TITLE = "Geometry of representations and weights, by loss"
 STATISTICS = {

@@ -1,230 +1,214 @@
 """Figures 2 and 8: the time to fit against label corruption, and how it grows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.transforms import offset_copy
 
-from simplexlab.config import flag, format_value
-from simplexlab.dataset_name import dataset_title
-from simplexlab.errors import UsageError
+from simplexlab.config import format_value
 from simplexlab.figures.style import CLASS_COLORS, MUTED_COLOR, new_figure
-from simplexlab.runs import Run
-from simplexlab.sweep.growth import fit_growth, fit_line
-from simplexlab.sweep.table import rows, varied_options
+from simplexlab.sweep.curves import CLOCKS, exponent_text, intervals
 
-TITLES = {2: "Time to fit corrupted labels: CE and SC", 8: "Time to fit corrupted labels, by loss"}
-LOSSES = {2: ("ce", "sc"), 8: ("ce", "ce-fix", "sc")}
-LABELS = {"ce": "CE", "ce-fix": "CE-fix", "sc": "SC"}
 COLORS = {"ce": CLASS_COLORS[0], "ce-fix": CLASS_COLORS[2], "sc": CLASS_COLORS[1]}
 MARKERS = {"ce": "oDph", "ce-fix": "^v<>", "sc": "sPX*"}  # of the curves of one loss
 SHIFTS = {"ce": -0.008, "ce-fix": 0.0, "sc": 0.008}  # in corruption, so that runs do not hide one another
 LINE_STYLES = ("-", "--", "-.", ":")
-SWEPT = ("loss", "corrupt", "seed", "dataset")
-
-
-def time_to_fit(runs: Sequence[Run], number: int = 8) -> dict[str, Any]:
-    """The time to fit of finished runs, with the growth exponent and the linear trend of each curve.
-
-    A curve is made of the runs that differ in corruption and seed only. Its growth exponent is that of
-    `simplexlab.sweep.growth.fit_growth`. Its linear trend is the straight line through the runs up to half of the
-    largest corruption, known where most of them were fitted at two corruptions at least; the ratio of a time to it is 1
-    at every corruption where growth is linear, and rises above 1 where it is superlinear. Of a run that never fitted it
-    is a lower bound.
-
-    Args:
-        runs: training runs; those that have not finished, or of other losses, are passed over.
-        number: 2 (CE and SC) or 8 (CE-fix as well).
-
-    Raises:
-        UsageError: none of the runs has finished.
-    """
-    chosen = [run for run in runs if run.config["experiment"]["loss"] in LOSSES[number]]
-    chosen = [run for run, row in zip(chosen, rows(chosen), strict=True) if row["censored"] is not None]
-    if not chosen:
-        raise UsageError(f"figure {number} takes finished runs of {', '.join(LOSSES[number])}; there is none")
-    varied = [key for key in varied_options(chosen) if key not in SWEPT]
-    panels: dict[str, dict[tuple, list]] = {}
-    for run, row in zip(chosen, rows(chosen), strict=True):
-        experiment = run.config["experiment"]
-        curve = experiment["loss"], tuple(experiment.get(key) for key in varied)
-        panels.setdefault(experiment["dataset"], {}).setdefault(curve, []).append(
-            {**experiment, "total": experiment["iterations"], **row}
-        )
-    return {
-        "figure": number,
-        "title": TITLES[number],
-        "panels": [
-            {
-                "dataset": dataset_title(dataset),
-                "settings": _settings([row for members in curves.values() for row in members]),
-                "curves": [
-                    _curve(loss, dict(zip(varied, settings, strict=True)), members)
-                    for (loss, settings), members in sorted(curves.items(), key=lambda item: _order(item[0]))
-                ],
-            }
-            for dataset, curves in panels.items()
-        ],
-    }
-
-
-def _order(key: tuple[str, tuple]) -> tuple:
-    return list(LABELS).index(key[0]), repr(key[1])
-
-
-def _settings(members: list[dict[str, Any]]) -> dict[str, Any]:
-    """The options that the caption tells, each with its values."""
-    names = ("encoder", "width", "batch_size", "learning_rate", "schedule", "evaluate_every", "tolerance", "total")
-    return {name: sorted({row[name] for row in members}) for name in names}
-
-
-def _curve(loss: str, settings: dict[str, Any], members: list[dict[str, Any]]) -> dict[str, Any]:
-    members = sorted(members, key=lambda row: (row["corrupt"], row["seed"]))
-    corruption = np.array([row["corrupt"] for row in members])
-    lower = np.array([row["fit_lower"] or 0 for row in members], float)
-    upper = np.array([np.inf if row["time_to_fit"] is None else row["time_to_fit"] for row in members])
-    lower = np.minimum(lower, upper - 1)  # a run that was fitted at its first evaluation, at iteration 0
-    lower = np.maximum(lower, 0)
-    upper = np.maximum(upper, 1)
-    keys = ("run", "corrupt", "seed", "fit_lower", "time_to_fit", "censored")
-    curve = {
-        "loss": loss,
-        "label": ", ".join([LABELS[loss], *(f"{flag(k)[2:]} {format_value(v)}" for k, v in settings.items())]),
-        "runs": [{key: row[key] for key in keys} for row in members],
-        "growth": None,
-        "growth_unknown": None,
-        "linear_trend": None,
-    }
-    try:
-        curve["growth"] = vars(fit_growth(corruption, lower, upper))
-    except ValueError as error:
-        curve["growth_unknown"] = str(error)
-    low = corruption <= corruption.max() / 2
-    fitted = [p for p in np.unique(corruption[low]) if np.isfinite(np.median(upper[corruption == p]))]
-    if len(fitted) >= 2:
-        start, rise = fit_line(corruption[low], lower[low], upper[low])
-        curve["linear_trend"] = {"start": start, "rise": rise, "up_to": float(corruption[low].max())}
-        for run in curve["runs"]:
-            reached = run["fit_lower"] if run["censored"] else run["time_to_fit"]
-            run["ratio_to_linear_trend"] = reached / (start + rise * run["corrupt"])
-    return curve
-
-
-def exponent_text(growth: dict[str, Any] | None) -> str:
-    """A growth exponent with its interval: `1.02 (0.95–1.10)`; `unknown` where there is none."""
-    if growth is None:
-        return "unknown"
-    upper = growth["upper"]
-    upper = "∞" if upper is None or np.isinf(upper) else f"{upper:.2f}"
-    return f"{growth['exponent']:.2f} ({growth['lower']:.2f}–{upper})"
+UNITS = {"iterations": "iterations", "learning-rate": "Σ lr/lr₀"}
+MOST_COLUMNS = 4
+MOST_LABELLED = 16  # curves of a panel that the legend names one by one
+FULL_SIZE = 150  # points of a panel up to which they are drawn at full size
 
 
 def draw(numbers: dict[str, Any]) -> tuple[Figure, str]:
-    """Draw `time_to_fit`; returns the figure and its caption."""
-    panels = numbers["panels"]
-    figure = new_figure(max(4.6, 3.6 * len(panels)), 5.0, numbers["title"])
-    grid = figure.subplots(2, len(panels), squeeze=False, height_ratios=(2, 1), sharex=True)
-    for (above, below), panel in zip(grid.T, panels, strict=True):
-        _draw_times(above, panel)
-        _draw_ratios(below, panel)
-    return figure, _caption(numbers)
+    """Draw `simplexlab.sweep.curves.time_to_fit`; returns the figure and its caption."""
+    panels, clock = numbers["panels"], numbers["clock"]
+    columns = min(len(panels), MOST_COLUMNS)
+    blocks = -(-len(panels) // columns)
+    walls = any(run["censored"] for panel in panels for run in _runs(panel))
+    heights = (2, 1, 0.7) if walls else (2, 1)
+    figure = new_figure(max(4.6, 3.6 * columns), (5.9 if walls else 5.0) * blocks, numbers["title"])
+    grid = figure.subplots(blocks * len(heights), columns, squeeze=False, height_ratios=heights * blocks)
+    first: dict[str, Axes] = {}  # panels of one dataset have one axis of times
+    for index in range(blocks * columns):
+        top = index // columns * len(heights)
+        axes = grid[top : top + len(heights), index % columns]
+        if index >= len(panels):
+            for empty in axes:
+                empty.remove()
+            continue
+        panel = panels[index]
+        for below in axes[1:]:
+            below.sharex(axes[0])
+        if panel["dataset"] in first:
+            axes[0].sharey(first[panel["dataset"]])
+        first.setdefault(panel["dataset"], axes[0])
+        _draw_times(axes[0], panel, clock)
+        _draw_ratios(axes[1], panel, clock)
+        if walls:
+            _draw_shares(axes[2], panel)
+        for above in axes[:-1]:
+            above.tick_params(labelbottom=False)
+        axes[-1].set_xlabel("corrupted labels (fraction)")
+    for dataset, axes in first.items():
+        axes.set_ylim(0, 1.08 * max(_top(panel, clock) for panel in panels if panel["dataset"] == dataset))
+    return figure, _caption(numbers, walls)
 
 
-def _draw_times(axes: Axes, panel: dict[str, Any]) -> None:
+def _runs(panel: dict[str, Any]) -> list[dict[str, Any]]:
+    return [run for curve in panel["curves"] for run in curve["runs"]]
+
+
+def _top(panel: dict[str, Any], clock: str) -> float:
+    """The largest time to show: the budget where a run reached it, else the last fit."""
+    runs = _runs(panel)
+    if any(run["censored"] for run in runs):
+        return panel["budget"]
+    return max(run[CLOCKS[clock][1]] for run in runs) or 1
+
+
+def _draw_times(axes: Axes, panel: dict[str, Any], clock: str) -> None:
     handles = []
-    for curve, line, marker, shift in _styled(panel):
-        color = COLORS[curve["loss"]]
-        for run in curve["runs"]:
-            x = run["corrupt"] + shift
-            low = run["fit_lower"] or 0
-            if run["censored"]:
-                _draw_censored(axes, x, low, color, marker)
-            else:
-                axes.plot([x, x], [low, run["time_to_fit"]], color=color, solid_capstyle="butt")
-                axes.plot(x, run["time_to_fit"], marker, color=color, markeredgecolor="white", markeredgewidth=0.4)
+    size = matplotlib.rcParams["lines.markersize"] * max(0.5, min(1, (FULL_SIZE / len(_runs(panel))) ** 0.5))
+    for curve, style in _styled(panel):
+        color, marker, line = style["color"], style["marker"], style["line"]
+        corruption, lower, upper = intervals(curve["runs"], clock)
+        x, fitted = corruption + style["shift"], np.isfinite(upper)
+        bars = [((at, low), (at, high)) for at, low, high in zip(x[fitted], lower[fitted], upper[fitted], strict=True)]
+        axes.add_collection(LineCollection(bars, colors=color, capstyle="butt"), autolim=False)
+        points = {"color": color, "linestyle": "none", "markersize": size}
+        axes.plot(x[fitted], upper[fitted], marker, markeredgecolor="white", markeredgewidth=0.4, **points)
+        _draw_censored(axes, x[~fitted], lower[~fitted], marker, points)
         if curve["growth"]:
             growth = curve["growth"]
-            p = np.linspace(0, 1, 401) ** 4 * max(run["corrupt"] for run in curve["runs"])  # a root is steep at 0
-            axes.plot(p, growth["start"] + growth["rise"] * p ** growth["exponent"], line, color=color, alpha=0.6)
+            p = np.linspace(0, 1, 401) ** 4 * corruption.max()  # a root is steep at 0
+            times = growth["start"] + growth["rise"] * p ** growth["exponent"]
+            axes.plot(p, np.where(times <= panel["budget"], times, np.nan), line, color=color, alpha=0.6)
         label = f"{curve['label']}: exponent {exponent_text(curve['growth'])}"
         handles.append(Line2D([], [], color=color, marker=marker, linestyle=line, label=label))
-    top = max(run["time_to_fit"] or run["fit_lower"] for curve in panel["curves"] for run in curve["runs"])
-    levels = [run["corrupt"] for curve in panel["curves"] for run in curve["runs"]]
+    if len(handles) > MOST_LABELLED:
+        handles = _handles_of_losses(panel)
+    levels = [run["corrupt"] for run in _runs(panel)]
     margin = max(0.06 * (max(levels) - min(levels)), 0.03)
-    axes.set(ylabel="time to fit (iterations)", ylim=(0, 1.14 * top))
+    axes.set_ylabel(f"time to fit ({UNITS[clock]})")
     axes.set_xlim(min(levels) - margin, max(levels) + margin)
-    if any(run["censored"] for curve in panel["curves"] for run in curve["runs"]):
-        handles.append(
-            Line2D([], [], color=MUTED_COLOR, marker="$\\uparrow$", linestyle="none", label="did not fit until here")
-        )
+    if any(run["censored"] for run in _runs(panel)):
+        axes.axhline(panel["budget"], color=MUTED_COLOR, linestyle=":", linewidth=0.8, zorder=0)
+        label = "did not fit until here; dotted: the budget"
+        handles.append(Line2D([], [], color=MUTED_COLOR, marker="$\\uparrow$", linestyle="none", label=label))
     axes.legend(
-        handles=handles, title=panel["dataset"], alignment="left", loc="lower left", bbox_to_anchor=(0, 1), borderpad=0
+        handles=handles, title=panel["title"], alignment="left", loc="lower left", bbox_to_anchor=(0, 1), borderpad=0
     )
 
 
-def _draw_censored(axes: Axes, x: float, y: float, color: str, marker: str) -> None:
-    axes.plot(x, y, marker, markerfacecolor="white", color=color)
-    axes.annotate(
-        "", (x, y), xytext=(0, 16), textcoords="offset points", arrowprops={"arrowstyle": "<-", "color": color}
-    )
+def _handles_of_losses(panel: dict[str, Any]) -> list[Line2D]:
+    """One entry of the legend for each loss, where there are too many curves to name."""
+    handles = []
+    for loss in dict.fromkeys(curve["loss"] for curve in panel["curves"]):
+        curves = [curve for curve in panel["curves"] if curve["loss"] == loss]
+        known = [curve["growth"]["exponent"] for curve in curves if curve["growth"]]
+        span = f", exponents {min(known):.2f} to {max(known):.2f}" if known else ""
+        name = curves[0]["label"].split(",")[0]
+        label = f"{name}: {len(curves)} curve{'s' if len(curves) > 1 else ''}{span}"
+        handles.append(Line2D([], [], color=COLORS[loss], marker=MARKERS[loss][0], label=label))
+    return handles
 
 
-def _draw_ratios(axes: Axes, panel: dict[str, Any]) -> None:
+def _draw_censored(axes: Axes, x: np.ndarray, y: np.ndarray, marker: str, points: dict[str, Any]) -> None:
+    """Open points with an arrow that tells that the true value lies above."""
+    if not len(x):
+        return
+    axes.plot(x, y, marker, markerfacecolor="white", **points)
+    above = offset_copy(axes.transData, axes.figure, y=2.2 * points["markersize"], units="points")
+    size = 2 * points["markersize"]
+    axes.plot(x, y, marker="$\\uparrow$", transform=above, clip_on=False, **{**points, "markersize": size})
+
+
+def _draw_ratios(axes: Axes, panel: dict[str, Any], clock: str) -> None:
     axes.axhline(1, color=MUTED_COLOR, linewidth=0.8, zorder=0)
-    for curve, line, marker, shift in _styled(panel):
-        color = COLORS[curve["loss"]]
+    size = matplotlib.rcParams["lines.markersize"] * max(0.5, min(1, (FULL_SIZE / len(_runs(panel))) ** 0.5))
+    highest = 1.0
+    for curve, style in _styled(panel):
         known = [run for run in curve["runs"] if "ratio_to_linear_trend" in run]
-        ratios = {run["corrupt"]: [] for run in known}
-        for run in known:
-            x, ratio = run["corrupt"] + shift, run["ratio_to_linear_trend"]
-            ratios[run["corrupt"]].append(np.inf if run["censored"] else ratio)
-            if run["censored"]:
-                _draw_censored(axes, x, ratio, color, marker)
-            else:
-                axes.plot(x, ratio, marker, color=color)
-        medians = [np.median(values) for values in ratios.values()]
-        axes.plot(
-            list(ratios), [np.nan if np.isinf(value) else value for value in medians], line, color=color, alpha=0.6
-        )
-    if not any("ratio_to_linear_trend" in run for curve in panel["curves"] for run in curve["runs"]):
+        if not known:
+            continue
+        corruption = np.array([run["corrupt"] for run in known])
+        ratios = np.array([run["ratio_to_linear_trend"] for run in known])
+        censored = np.array([run["censored"] for run in known])
+        x = corruption + style["shift"]
+        points = {"color": style["color"], "linestyle": "none", "markersize": size}
+        axes.plot(x[~censored], ratios[~censored], style["marker"], **points)
+        _draw_censored(axes, x[censored], ratios[censored], style["marker"], points)
+        counted = np.where(censored, np.inf, ratios)
+        levels = np.unique(corruption)
+        medians = np.array([np.median(counted[corruption == level]) for level in levels])
+        medians[np.isinf(medians)] = np.nan
+        axes.plot(levels, medians, style["line"], color=style["color"], alpha=0.6)
+        highest = max(highest, ratios.max())
+    if not any("ratio_to_linear_trend" in run for run in _runs(panel)):
         told = "unknown: most runs must fit at two\ncorruptions in the lower half at least"
         axes.text(0.5, 0.4, told, transform=axes.transAxes, ha="center", va="center", color=MUTED_COLOR)
-    axes.set(xlabel="corrupted labels (fraction)", ylabel="ratio to its\nlinear trend")
-    axes.set_ylim(0, 1.2 * max(axes.get_ylim()[1], 1))
+    axes.set(ylabel="ratio to its\nlinear trend", ylim=(0, 1.25 * highest))
 
 
-def _styled(panel: dict[str, Any]):
-    """Each curve with the line style, marker and shift that tell curves of one loss apart."""
+def _draw_shares(axes: Axes, panel: dict[str, Any]) -> None:
+    """The share of the seeds that fitted within the budget, each with its interval: the wall, which is no slope."""
+    for curve, style in _styled(panel):
+        levels = curve["levels"]
+        x = np.array([level["corrupt"] for level in levels]) + style["shift"]
+        share = np.array([level["fitted"] / level["runs"] for level in levels])
+        ends = [(level["share_lower"], level["share_upper"]) for level in levels]
+        bars = [((at, low), (at, high)) for at, (low, high) in zip(x, ends, strict=True)]
+        axes.add_collection(LineCollection(bars, colors=style["color"], alpha=0.35), autolim=False)
+        axes.plot(x, share, style["line"], color=style["color"], marker=style["marker"], markersize=3)
+    axes.set(ylabel="share\nfitted", ylim=(-0.05, 1.05), yticks=(0, 0.5, 1))
+
+
+def _styled(panel: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each curve with the colour, line style, marker and shift that tell curves of one loss apart."""
     seen: dict[str, int] = {}
     for curve in panel["curves"]:
         loss = curve["loss"]
         index = seen[loss] = seen.get(loss, -1) + 1
         kind = index % len(LINE_STYLES)
-        yield curve, LINE_STYLES[kind], MARKERS[loss][kind], SHIFTS[loss] + 0.003 * kind
+        shift = SHIFTS[loss] + 0.003 * kind
+        yield (
+            curve,
+            {"color": COLORS[loss], "line": LINE_STYLES[kind], "marker": MARKERS[loss][kind], "shift": shift},
+        )
 
 
-def _caption(numbers: dict[str, Any]) -> str:
+def _caption(numbers: dict[str, Any], walls: bool) -> str:
     parts = []
     for panel in numbers["panels"]:
         settings = panel["settings"]
         told = {name: ", ".join(map(format_value, values)) for name, values in settings.items()}
         fitted = f"a train error of at most {told['tolerance']}" if any(settings["tolerance"]) else "no train error"
-        censored = sum(run["censored"] for curve in panel["curves"] for run in curve["runs"])
-        total = sum(len(curve["runs"]) for curve in panel["curves"])
+        censored = sum(run["censored"] for run in _runs(panel))
+        total = len(_runs(panel))
         parts.append(
-            f"{panel['dataset']}: {told['encoder']} of width {told['width']}, batches of {told['batch_size']}, "
+            f"{panel['title']}: {told['encoder']} of width {told['width']}, batches of {told['batch_size']}, "
             f"learning rate {told['learning_rate']} ({told['schedule']}) over {told['total']} iterations, evaluated "
             f"every {told['evaluate_every']}; fitted means {fitted}; {total} run{'s' if total > 1 else ''}, "
             f"{censored or 'none'} of which never fitted."
         )
+    unit = (
+        "Iterations until the given labels are fitted"
+        if numbers["clock"] == "iterations"
+        else "Learning-rate time until the given labels are fitted (steps, each counted by its learning rate in units "
+        "of the first one's)"
+    )
+    shares = "Lowest: share of the seeds that fitted within the budget, with its exact 95 % interval. " if walls else ""
     return (
-        "Iterations until the given labels are fitted, against the fraction that is corrupted; one point a run, its "
-        "bar the evaluations between which it happened, an open point with an arrow a run that did not fit by its last "
-        "evaluation. Line: T(p) = T(0) + a·pᵏ, fitted by maximum likelihood with log-normal noise to the intervals, "
-        "runs that never fitted included; k is the growth exponent (1 linear, above 1 superlinear) with its 95 % "
-        "profile-likelihood interval. Below: ratio to the straight line through the runs up to half of the largest "
-        "corruption, open where a run never fitted; above 1 is faster than linear. " + " ".join(parts)
+        f"{unit}, against the fraction that is corrupted; one point a run, its bar the evaluations between which it "
+        "happened, an open point with an arrow a run that did not fit by its last evaluation. Line: T(p) = T(0) + "
+        "a·pᵏ, fitted by maximum likelihood with log-normal noise to the intervals, runs that never fitted included; k "
+        "is the growth exponent (1 linear, above 1 superlinear) with its 95 % profile-likelihood interval. Below: "
+        "ratio to the straight line through the runs up to half of the largest corruption, open where a run never "
+        f"fitted; above 1 is faster than linear. {shares}" + " ".join(parts)
     )

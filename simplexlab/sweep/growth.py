@@ -1,18 +1,28 @@
-"""How the time to fit grows with the label corruption: the growth exponent and its confidence interval."""
+"""How the time to fit grows with the label corruption: the growth exponent, tests and intervals."""
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import brentq, minimize
-from scipy.special import log_ndtr, stdtrit
+from scipy.special import betaincinv, log_ndtr, stdtr, stdtrit
 
 CONFIDENCE = 0.95
+LOW_CORRUPTION = 0.1  # below it the exponent is that of the step from clean labels to a few wrong ones
 EXPONENTS = (0.01, 20.0)  # the range that is searched
 METHOD = "TNC"  # ten times as fast as L-BFGS-B, which hands four numbers to a BLAS with many threads
 PARAMETERS = 3  # of the curve: start, rise, exponent
 # of log start, log rise and log noise, times in units of their median
 LIMITS = [(math.log(1e-4), math.log(1e4))] * 2 + [(math.log(1e-3), math.log(10))]
+
+
+@dataclass(frozen=True)
+class Exponent:
+    """A growth exponent with its 95 % confidence interval, 0 or infinity where the runs set no end."""
+
+    exponent: float
+    lower: float
+    upper: float
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,9 @@ class Growth:
         noise: standard deviation of log T between runs.
         runs: number of runs.
         censored: how many of them never fitted.
+        linear_p_value: p-value of the likelihood-ratio test of k = 1, below 0.05 just where the interval is without 1.
+        from_tenth: the exponent of the runs at p ≥ 0.1 alone, so without the step from clean labels to the first
+            corrupted ones; None where these runs do not tell one.
     """
 
     exponent: float
@@ -38,6 +51,8 @@ class Growth:
     noise: float
     runs: int
     censored: int
+    linear_p_value: float
+    from_tenth: Exponent | None
 
     def at(self, corruption: np.ndarray) -> np.ndarray:
         """T(p) in iterations."""
@@ -55,7 +70,8 @@ def fit_growth(corruption: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> 
 
     with upper = ∞ for a run that never fitted (it counts in full; to leave it out would hide the growth). The interval
     is that of the profile likelihood at 95 %, 2(ℓ(k̂) − ℓ(k)) ≤ N·log(1 + t²/(N − 3)) with t the 0.975 quantile of
-    Student's distribution at N − 3 degrees of freedom: exact for a linear model, and wider than χ² for few runs.
+    Student's distribution at N − 3 degrees of freedom: exact for a linear model, and wider than χ² for few runs. The
+    test of k = 1 is the same at k = 1: p = P(|t| > √((N − 3)·(exp(2(ℓ(k̂) − ℓ(1))/N) − 1))).
 
     Args:
         corruption: fraction of corrupted labels of each run, shape (N,).
@@ -70,30 +86,69 @@ def fit_growth(corruption: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> 
     """
     corruption, lower, upper = _checked(corruption, lower, upper)
     fitted = np.isfinite(upper)
-    levels = len(np.unique(corruption[fitted]))
-    if len(corruption) < PARAMETERS + 1 or levels < PARAMETERS:
+    if not _is_enough(corruption, upper):
         raise ValueError(
             f"a growth exponent takes at least four runs, fitted at three corruptions or more; here they are "
-            f"{len(corruption)}, fitted at {levels}"
+            f"{len(corruption)}, fitted at {len(np.unique(corruption[fitted]))}"
         )
     likelihood = _Likelihood(corruption, lower, upper)
     best = likelihood.maximise()
-    freedom = len(corruption) - PARAMETERS
-    quantile = stdtrit(freedom, (1 + CONFIDENCE) / 2)
-    drop = len(corruption) * math.log1p(quantile**2 / freedom) / 2
-    low = likelihood.crossing(best, EXPONENTS[0], drop)
-    high = likelihood.crossing(best, EXPONENTS[1], drop)
     start, rise, noise = np.exp(best.parameters).tolist()
     return Growth(
-        exponent=best.exponent,
-        lower=0.0 if low is None else low,
-        upper=math.inf if high is None else high,
+        **vars(_interval(likelihood, best)),
         start=start * likelihood.scale,
         rise=rise * likelihood.scale,
         noise=noise,
         runs=len(corruption),
         censored=int(np.count_nonzero(~fitted)),
+        linear_p_value=_p_value(likelihood, best, 1.0),
+        from_tenth=_from_tenth(corruption, lower, upper),
     )
+
+
+def _interval(likelihood: "_Likelihood", best: "_Maximum") -> Exponent:
+    runs = len(likelihood.corruption)
+    freedom = runs - PARAMETERS
+    drop = runs * math.log1p(stdtrit(freedom, (1 + CONFIDENCE) / 2) ** 2 / freedom) / 2
+    low = likelihood.crossing(best, EXPONENTS[0], drop)
+    high = likelihood.crossing(best, EXPONENTS[1], drop)
+    return Exponent(best.exponent, 0.0 if low is None else low, math.inf if high is None else high)
+
+
+def _p_value(likelihood: "_Likelihood", best: "_Maximum", exponent: float) -> float:
+    """p-value of the likelihood-ratio test of this exponent."""
+    runs = len(likelihood.corruption)
+    freedom = runs - PARAMETERS
+    fall = max(best.value - likelihood.profile(exponent, best.parameters).value, 0.0)
+    return float(2 * stdtr(freedom, -math.sqrt(freedom * math.expm1(min(2 * fall / runs, 700.0)))))
+
+
+def _from_tenth(corruption: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> Exponent | None:
+    kept = corruption > LOW_CORRUPTION - 1e-9
+    if not _is_enough(corruption[kept], upper[kept]):
+        return None
+    likelihood = _Likelihood(corruption[kept], lower[kept], upper[kept])
+    return _interval(likelihood, likelihood.maximise())
+
+
+def _is_enough(corruption: np.ndarray, upper: np.ndarray) -> bool:
+    return len(corruption) > PARAMETERS and len(np.unique(corruption[np.isfinite(upper)])) >= PARAMETERS
+
+
+def share_interval(successes: int, trials: int) -> tuple[float, float]:
+    """The 95 % confidence interval of a share, `successes` of `trials`: exact (Clopper and Pearson).
+
+    Reference: Clopper and Pearson, "The use of confidence or fiducial limits", Biometrika 1934.
+
+    Raises:
+        ValueError: there are no trials, or more successes than trials.
+    """
+    if not 0 <= successes <= trials or trials < 1:
+        raise ValueError(f"{successes} of {trials} is no share")
+    tail = (1 - CONFIDENCE) / 2
+    low = betaincinv(successes, trials - successes + 1, tail) if successes else 0.0
+    high = betaincinv(successes + 1, trials - successes, 1 - tail) if successes < trials else 1.0
+    return float(low), float(high)
 
 
 def fit_line(corruption: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> tuple[float, float]:

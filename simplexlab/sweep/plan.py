@@ -15,6 +15,8 @@ from simplexlab.errors import UsageError
 PLACEMENT = ("devices", "threads", "run_dir", "name")
 # These have flags of their own.
 AXES = {"loss": "--losses", "corrupt": "--corruptions", "seed": "--seeds"}
+# Options that belong to some losses; of the others' runs they change nothing.
+OWN_OPTIONS = {"temperature": ("sc",), "head_radius": ("ce-fix",)}
 MOST_RUNS = 100_000
 
 
@@ -92,6 +94,11 @@ PRESETS = {
         options={"dataset": ("cifar10", "cifar100"), "augment": (False,)},
     ),
 }
+
+
+def has_option(loss: str, option: str) -> bool:
+    """Whether an option of an experiment means something to a loss."""
+    return loss in OWN_OPTIONS.get(option, (loss,))
 
 
 def parse_losses(text: str) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ NUMBERS = (
     "train_error",
     "test_error",
     "time_to_fit",
+    "time_to_fit_lr",
     "fit_lower",
     "censored",
     "final_loss",

@@ -14,6 +14,7 @@ from simplexlab.errors import RunError
 from simplexlab.evaluation import Representations, TimeToFit, evaluate, numbers, with_probe
 from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import RunWriter, read_run
+from simplexlab.schedule import learning_rate_time
 from simplexlab.training import checkpoints, runtime
 from simplexlab.training.checkpoints import Checkpoint
 from simplexlab.training.description import Task, check_same_start, criterion_of
@@ -193,6 +194,7 @@ class Session:
             "learning_rate": self.learner.learning_rate,
             "batch_loss": math.fsum(self.batch_losses) / len(self.batch_losses) if self.batch_losses else None,
             "time_to_fit": self.time_to_fit.iteration,
+            "time_to_fit_lr": self._time_to_fit_lr(),
             "fit_lower": self.time_to_fit.lower,
             **evaluation.record,
         }
@@ -203,6 +205,12 @@ class Session:
         if iteration > 0:
             self.callbacks.on_epoch_end((iteration - 1) // self.experiment.evaluate_every, numbers(self.record))
         return FINISHED if self._is_last(iteration) or self.learner.model.stop_training else GOES_ON
+
+    def _time_to_fit_lr(self) -> float | None:
+        """Time to fit in learning-rate time."""
+        if self.time_to_fit.iteration is None:
+            return None
+        return learning_rate_time(self.experiment.schedule, self.experiment.iterations, self.time_to_fit.iteration)
 
     def _log_divergence(self, iteration: int) -> None:
         if self.writer is not None:
@@ -221,6 +229,7 @@ class Session:
             "seed": experiment.seed,
             "iterations": iteration,
             "time_to_fit": self.time_to_fit.iteration,
+            "time_to_fit_lr": self._time_to_fit_lr(),
             "fit_lower": self.time_to_fit.lower,
             "fit_policy": experiment.policy,
             "tolerance": experiment.tolerance,

@@ -9,6 +9,8 @@ import keras
 import numpy as np
 import pytest
 
+from simplexlab.schedule import learning_rate_time
+
 TINY = {"--encoder": "mlp", "--width": 4, "--batch-size": 12, "--iterations": 40, "--evaluate-every": 20}
 METRICS = {"iteration", "seconds", "learning_rate", "loss", "bound", "excess", "train_error", "test_error"} | {
     "class_mean_similarity",
@@ -110,6 +112,7 @@ def test_until_fit_stops_at_the_fit_and_names_its_interval(train):
     assert result["train_error"] == 0
     assert result["time_to_fit"] == result["iterations"] < 400
     assert result["fit_lower"] == result["time_to_fit"] - 5
+    assert result["time_to_fit_lr"] == learning_rate_time("polynomial", 400, result["time_to_fit"])
     assert result["fit_policy"] == "class-means"
     assert result["train_error_probe"] is not None
 

@@ -12,7 +12,7 @@ from simplexlab.figures import distributions, time_to_fit
 from simplexlab.figures.style import styled
 from simplexlab.report import report
 from simplexlab.runs import RunWriter
-from simplexlab.sweep import Grid, SweepFolder, collect, runs_of
+from simplexlab.sweep import Grid, SweepFolder, collect, curves, runs_of
 
 LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 BUDGET = 800
@@ -72,26 +72,8 @@ def draw(module, numbers):
         return module.draw(numbers)
 
 
-def test_no_linear_trend_is_drawn_through_runs_that_never_fitted(sweep):
-    def member(corrupt, seed, time):
-        reached = {"time_to_fit": time, "fit_lower": 800 if time is None else time - 10, "censored": time is None}
-        return {"run": f"{corrupt}-{seed}", "corrupt": corrupt, "seed": seed, **reached}
-
-    fitted = [member(0.0, seed, 200) for seed in (0, 1, 2)]
-    some = [member(0.2, 0, 300), member(0.2, 1, None), member(0.2, 2, None)]
-    never = [member(p, seed, None) for p in (0.4, 0.8) for seed in (0, 1, 2)]
-    curve = time_to_fit._curve("sc", {}, [*fitted, *some, *never])
-    assert curve["linear_trend"] is None
-    assert not any("ratio_to_linear_trend" in run for run in curve["runs"])
-    most = [member(0.2, 0, 300), member(0.2, 1, 320), member(0.2, 2, None)]
-    curve = time_to_fit._curve("sc", {}, [*fitted, *most, *never])
-    assert curve["linear_trend"]["up_to"] == 0.4
-    _, caption = draw(time_to_fit, {**time_to_fit.time_to_fit(collect([sweep.path]), 2)})
-    assert "fitted means no train error" in caption
-
-
 def test_figure_8_finds_the_exponents_and_shows_every_run(sweep):
-    numbers = time_to_fit.time_to_fit(collect([sweep.path]), 8)
+    numbers = curves.time_to_fit(collect([sweep.path]), 8)
     (panel,) = numbers["panels"]
     assert [curve["label"] for curve in panel["curves"]] == ["CE", "CE-fix", "SC"]
     for curve in panel["curves"]:
@@ -105,15 +87,19 @@ def test_figure_8_finds_the_exponents_and_shows_every_run(sweep):
     np.testing.assert_allclose([ratios[p] for p in LEVELS], 1, atol=0.08)
     assert max(run["ratio_to_linear_trend"] for run in sc["runs"]) > 1.5
     figure, caption = draw(time_to_fit, numbers)
-    assert f"SC: exponent {time_to_fit.exponent_text(sc['growth'])}" in words(figure)
+    assert f"SC: exponent {curves.exponent_text(sc['growth'])}" in words(figure)
     assert "did not fit until here" in words(figure)
     assert "54 runs, 3 of which never fitted" in caption
-    points = [line for line in figure.axes[0].lines if line.get_marker() not in ("None", "")]
-    assert len(points) == 54
+    assert "fitted means no train error" in caption
+    points = [line for line in figure.axes[0].lines if line.get_marker() in ("o", "^", "s")]
+    assert sum(len(line.get_xdata()) for line in points) == 54
+    (arrows,) = [line for line in figure.axes[0].lines if line.get_marker() == "$\\uparrow$"]
+    np.testing.assert_allclose(arrows.get_ydata(), BUDGET)
+    assert "share\nfitted" in words(figure)
 
 
 def test_figure_2_shows_ce_and_sc_only(sweep):
-    numbers = time_to_fit.time_to_fit(collect([sweep.path]), 2)
+    numbers = curves.time_to_fit(collect([sweep.path]), 2)
     assert [curve["loss"] for curve in numbers["panels"][0]["curves"]] == ["ce", "sc"]
 
 
@@ -121,27 +107,29 @@ def test_a_curve_keeps_other_options_apart(sweep):
     runs = runs_of(sweep)
     for run in runs:
         run.config["experiment"]["temperature"] = 0.1 if run.result["seed"] else 0.5
-    curves = time_to_fit.time_to_fit(runs, 2)["panels"][0]["curves"]
-    assert [curve["label"] for curve in curves] == [
-        "CE, temperature 0.1",
-        "CE, temperature 0.5",
-        "SC, temperature 0.1",
-        "SC, temperature 0.5",
+        run.config["experiment"]["width"] = 8 if run.result["corrupt"] < 0.3 else 16
+    found = curves.time_to_fit(runs, 2)["panels"][0]["curves"]
+    assert [(curve["label"], len(curve["runs"])) for curve in found] == [  # the temperature is none of CE's
+        ("CE, width 8", 6),
+        ("CE, width 16", 12),
+        ("SC, width 8, temperature 0.1", 4),
+        ("SC, width 8, temperature 0.5", 2),
+        ("SC, width 16, temperature 0.1", 8),
+        ("SC, width 16, temperature 0.5", 4),
     ]
-    assert [len(curve["runs"]) for curve in curves] == [12, 6, 12, 6]
 
 
 def test_too_few_corruptions_leave_the_exponent_unknown(sweep):
     runs = [run for run in runs_of(sweep) if run.result["corrupt"] < 0.4]
-    numbers = time_to_fit.time_to_fit(runs, 2)
+    numbers = curves.time_to_fit(runs, 2)
     assert numbers["panels"][0]["curves"][0]["growth"] is None
     figure, _ = draw(time_to_fit, numbers)
     assert "CE: exponent unknown" in words(figure)
 
 
 def test_exponents_are_told_with_their_interval():
-    assert time_to_fit.exponent_text({"exponent": 1.016, "lower": 0.9, "upper": 1.1}) == "1.02 (0.90–1.10)"
-    assert time_to_fit.exponent_text({"exponent": 2.0, "lower": 1.0, "upper": np.inf}) == "2.00 (1.00–∞)"
+    assert curves.exponent_text({"exponent": 1.016, "lower": 0.9, "upper": 1.1}) == "1.02 (0.90–1.10)"
+    assert curves.exponent_text({"exponent": 2.0, "lower": 1.0, "upper": np.inf}) == "2.00 (1.00–∞)"
 
 
 def test_figure_7_shows_the_runs_of_one_corruption(sweep):
@@ -167,7 +155,7 @@ def test_figure_7_shows_the_runs_of_one_corruption(sweep):
 def test_without_finished_runs_the_figures_say_so(tmp_path):
     sweep = SweepFolder.write(tmp_path, Grid(seeds=(0,)).experiments(), "")
     with pytest.raises(UsageError, match="figure 8 takes finished runs"):
-        time_to_fit.time_to_fit(runs_of(sweep))
+        curves.time_to_fit(runs_of(sweep))
     with pytest.raises(UsageError, match="figure 7 takes finished runs"):
         distributions.distributions(runs_of(sweep))
     assert "No run has finished yet" in report(sweep)
@@ -200,6 +188,6 @@ def test_the_report_holds_everything_and_asks_for_nothing(sweep, tmp_path, simpl
     assert "simplexlab sweep --seeds 3 --run-dir known" in page
     assert "2.00 ± 1" not in page  # three seeds: 2, 3 and 4
     assert "<td class=number>3 ± 1</td><td class=number>1.5 ± 0</td><td class=number>1.5 ± 1</td>" in page
-    assert page.count("<tr>") == 1 + 3 + 1 + 18 + 1 + 54
+    assert page.count("<tr>") == 4 * (1 + 3) + 1 + 18 + 1 + 54
     assert simplexlab("report", tmp_path)[0] == 2
     assert simplexlab("report", sweep.path, "--output", tmp_path / "no/page.html")[0] == 2
