@@ -15,10 +15,11 @@ from simplexlab.errors import RunError, UsageError
 def sweep(
     *,
     preset: Annotated[
-        Literal["class", "paper"] | None,
+        Literal["class", "budget", "paper"] | None,
         Parameter(
-            help="class: the paper's contrast on digits in minutes on two cores; paper: Figures 2 and 8 with the "
-            "paper's recipe on CIFAR10 and CIFAR100, for GPUs. Other options change single parts of it."
+            help="class: the paper's contrast on digits in minutes on two cores; budget: one series at three budgets "
+            "and at a constant learning rate; paper: Figures 2 and 8 with the paper's recipe on CIFAR10 and CIFAR100, "
+            "for GPUs. Other options change single parts of it."
         ),
     ] = None,
     losses: Annotated[
@@ -40,7 +41,9 @@ def sweep(
         Parameter(
             name="--set",
             help="Any other option of simplexlab train, with one value for all runs or several to vary: "
-            "--set dataset=cifar10 --set temperature=0.05,0.1.",
+            "--set dataset=cifar10 --set temperature=0.05,0.1. Options that vary together: "
+            "--set schedule:iterations=polynomial:2000,constant:4000. A loss is trained once over the values of an "
+            "option that it does not have.",
             negative="",
             show_default=False,
         ),
@@ -122,21 +125,29 @@ def _grid(
     preset: str | None, losses: str | None, corruptions: str | None, seeds: str | None, settings: tuple[str, ...]
 ) -> Any:
     """The grid that the options ask for, beginning from the preset's."""
-    from simplexlab.sweep.plan import PRESETS, Grid, parse_corruptions, parse_losses, parse_seeds, parse_settings
+    from simplexlab.sweep.plan import (
+        PRESETS,
+        Grid,
+        parse_corruptions,
+        parse_losses,
+        parse_seeds,
+        parse_settings,
+        replace_options,
+    )
 
     grid = PRESETS[preset] if preset else Grid()
     return Grid(
         losses=parse_losses(losses) if losses is not None else grid.losses,
         corruptions=parse_corruptions(corruptions) if corruptions is not None else grid.corruptions,
         seeds=parse_seeds(seeds) if seeds is not None else grid.seeds,
-        options=grid.options | parse_settings(settings),
+        options=replace_options(grid.options, parse_settings(settings)),
     )
 
 
 def _datasets(grid: Any) -> str:
     from simplexlab.dataset_name import dataset_stem
 
-    return "-".join(dataset_stem(name) for name in grid.options.get("dataset", ("digits",)))
+    return "-".join(dataset_stem(name) for name in (grid.values("dataset") or ("digits",)))
 
 
 class _Progress:

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -18,6 +18,7 @@ AXES = {"loss": "--losses", "corrupt": "--corruptions", "seed": "--seeds"}
 # Options that belong to some losses; of the others' runs they change nothing.
 OWN_OPTIONS = {"temperature": ("sc",), "head_radius": ("ce-fix",)}
 MOST_RUNS = 100_000
+TOGETHER = ":"  # between options that vary together, and between their values
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Grid:
         losses: names of losses.
         corruptions: fractions of corrupted labels.
         seeds: seeds.
-        options: the values of any other option of an experiment, one or several each.
+        options: the values of any other option of an experiment, one or several each. Options that vary together have
+            one key, `schedule:iterations`, and values that are tuples, `("constant", 4000)`.
     """
 
     losses: tuple[str, ...] = ("ce", "ce-fix", "sc")
@@ -42,25 +44,47 @@ class Grid:
         Raises:
             UsageError: an option of one of them is wrong.
         """
-        names = list(self.options)
         count = len(self.losses) * len(self.corruptions) * len(self.seeds)
         for values in self.options.values():
             count *= len(values)
         if count > MOST_RUNS:
             raise UsageError(f"the grid holds {count} runs; a sweep takes at most {MOST_RUNS}")
-        varied = [name for name, values in self.options.items() if len(values) > 1]
+        varied = [name for name in self._names() if len(set(self.values(name))) > 1]
+        for name in self._names():
+            if not any(has_option(loss, name) for loss in self.losses):
+                raise UsageError(
+                    f"--set {name.replace('_', '-')}: it is an option of {', '.join(OWN_OPTIONS[name])}, which is not "
+                    f"among the losses, {', '.join(self.losses)}"
+                )
         experiments: dict[str, Experiment] = {}
         for seed, *values, corrupt, loss in itertools.product(
             self.seeds, *self.options.values(), self.corruptions, self.losses
         ):
-            options = dict(zip(names, values, strict=True))
-            settings = [f"{name.replace('_', '-')}={_in_a_name(options[name])}" for name in varied]
+            options = {name: value for name, value in self._pairs(values) if has_option(loss, name)}
+            settings = [f"{name.replace('_', '-')}={_in_a_name(options[name])}" for name in varied if name in options]
             name = "-".join([loss, format_value(corrupt), f"s{seed}", *settings])
-            if name in experiments:
+            experiment = Experiment(loss=loss, corrupt=corrupt, seed=seed, name=name, **options).resolve()
+            # A loss is trained once over the values of an option that it does not have.
+            if experiments.setdefault(name, experiment) != experiment:
                 raise UsageError(f"two runs of the grid would be named {name}; give their files different names")
-            experiment = Experiment(loss=loss, corrupt=corrupt, seed=seed, name=name, **options)
-            experiments[name] = experiment.resolve()
         return list(experiments.values())
+
+    def values(self, name: str) -> tuple[Any, ...]:
+        """The values of one option in the grid, () where it has none; one that varies with others may repeat."""
+        for key, values in self.options.items():
+            names = key.split(TOGETHER)
+            if name in names:
+                return tuple(value[names.index(name)] for value in values) if len(names) > 1 else values
+        return ()
+
+    def _names(self) -> list[str]:
+        return [name for key in self.options for name in key.split(TOGETHER)]
+
+    def _pairs(self, values: Sequence[Any]) -> Iterator[tuple[str, Any]]:
+        """Each option's name with its value, those that vary together one by one."""
+        for key, value in zip(self.options, values, strict=True):
+            names = key.split(TOGETHER)
+            yield from zip(names, value if len(names) > 1 else (value,), strict=True)
 
     def options_line(self) -> str:
         """The options of `simplexlab sweep` that give this grid."""
@@ -73,7 +97,7 @@ class Grid:
 
 
 PRESETS = {
-    # The paper's contrast in minutes on two cores; the README says how it was chosen and what it shows.
+    # The paper's contrast in minutes on two cores; docs/sweeps.md says how it was chosen and what it shows.
     "class": Grid(
         options={
             "dataset": ("digits",),
@@ -86,6 +110,26 @@ PRESETS = {
             "until_fit": (True,),
             "tolerance": (0.001,),  # one of the 1,400 images
         }
+    ),
+    # The same network and data at three budgets of the paper's annealing and at one constant rate.
+    "budget": Grid(
+        losses=("ce", "sc"),
+        options={
+            "dataset": ("digits",),
+            "encoder": ("resnet-small",),
+            "width": (8,),
+            "batch_size": (128,),
+            "schedule:iterations": (
+                ("polynomial", 1000),
+                ("polynomial", 2000),
+                ("polynomial", 4000),
+                ("constant", 4000),
+            ),
+            "evaluate_every": (20,),
+            "checkpoint_every": (4000,),
+            "until_fit": (True,),
+            "tolerance": (0.001,),
+        },
     ),
     # Figures 2 and 8 of the paper: its recipe, without augmentation, one run a point.
     "paper": Grid(
@@ -154,29 +198,61 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def parse_settings(settings: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """Read `--set` options: `temperature=0.05,0.1`, `batch-size=64`, `until-fit=on`.
+    """Read `--set` options: `temperature=0.05,0.1`, `until-fit=on`, `schedule:iterations=cosine:2000,constant:4000`.
+
+    Returns:
+        What `Grid.options` takes.
 
     Raises:
         UsageError: a name is unknown, set twice or not for `--set`, or a value is wrong.
     """
-    fields = {known.name: known for known in dataclasses.fields(Experiment)}
     options: dict[str, tuple[Any, ...]] = {}
+    seen: set[str] = set()
     for setting in settings:
-        word, equals, text = setting.partition("=")
-        name = word.strip().removeprefix("--").replace("-", "_")
+        words, equals, text = setting.partition("=")
         if not equals:
             raise UsageError(f"--set {setting} has no value; it takes NAME=VALUE or NAME=VALUE,VALUE…")
-        if name in AXES:
-            raise UsageError(f"--set {word}: it has an option of its own, {AXES[name]}")
-        if name in PLACEMENT:
-            raise UsageError(f"--set {word}: a sweep decides that itself, see --jobs, --devices, --threads, --run-dir")
-        if name not in fields:
-            known = sorted(name.replace("_", "-") for name in fields.keys() - AXES.keys() - set(PLACEMENT))
-            raise UsageError(f"--set {word}: no such option; {nearest(word, known)}")
-        if name in options:
-            raise UsageError(f"--set {word} is given twice; give all its values at once, {word}=A,B")
-        options[name] = _values(name, text, f"--set {word}=")
+        names = [_option_name(word) for word in words.split(TOGETHER)]
+        for name in names:
+            if name in seen:
+                word = name.replace("_", "-")
+                raise UsageError(f"--set {word} is given twice; give all its values at once, {word}=A,B")
+            seen.add(name)
+        key = TOGETHER.join(names)
+        options[key] = _values(key, text, f"--set {words}=")
     return options
+
+
+def replace_options(options: dict[str, tuple[Any, ...]], others: dict[str, tuple[Any, ...]]) -> dict[str, Any]:
+    """The options of a grid with others in the place of those of the same names.
+
+    Raises:
+        UsageError: one of them varies together with an option that is not replaced.
+    """
+    given = {name for key in others for name in key.split(TOGETHER)}
+    kept = {}
+    for key, values in options.items():
+        names = set(key.split(TOGETHER))
+        if not names & given:
+            kept[key] = values
+        elif left := names - given:
+            words, rest = (", ".join(sorted(part)).replace("_", "-") for part in (names & given, left))
+            raise UsageError(f"--set {words}: the preset varies it together with {rest}; set both")
+    return kept | others
+
+
+def _option_name(word: str) -> str:
+    """The option of an experiment that a word of `--set` names."""
+    name = word.strip().removeprefix("--").replace("-", "_")
+    known = {field.name for field in dataclasses.fields(Experiment)}
+    if name in AXES:
+        raise UsageError(f"--set {word}: it has an option of its own, {AXES[name]}")
+    if name in PLACEMENT:
+        raise UsageError(f"--set {word}: a sweep decides that itself, see --jobs, --devices, --threads, --run-dir")
+    if name not in known:
+        takes = sorted(name.replace("_", "-") for name in known - AXES.keys() - set(PLACEMENT))
+        raise UsageError(f"--set {word}: no such option; {nearest(word, takes)}")
+    return name
 
 
 def parse_shard(text: str) -> tuple[int, int]:
@@ -191,12 +267,21 @@ def parse_shard(text: str) -> tuple[int, int]:
     raise UsageError(f"--shard {text} is not i/n with i from 1 to n, such as 2/8")
 
 
-def _values(name: str, text: str, shown: str) -> tuple[Any, ...]:
-    kind = field_type(next(known for known in dataclasses.fields(Experiment) if known.name == name))
-    values = tuple(_value(kind, word.strip(), shown) for word in text.split(","))
+def _values(key: str, text: str, shown: str) -> tuple[Any, ...]:
+    kinds = [
+        next(field_type(known) for known in dataclasses.fields(Experiment) if known.name == name)
+        for name in key.split(TOGETHER)
+    ]
+    values = []
+    for word in text.split(","):
+        parts = word.split(TOGETHER) if len(kinds) > 1 else [word]
+        if len(parts) != len(kinds):
+            raise UsageError(f'{shown} "{word}" is not {len(kinds)} values with {TOGETHER} between them')
+        value = tuple(_value(kind, part.strip(), shown) for kind, part in zip(kinds, parts, strict=True))
+        values.append(value if len(kinds) > 1 else value[0])
     if len(set(values)) < len(values):
         raise UsageError(f"{shown} {text} names a value twice")
-    return values
+    return tuple(values)
 
 
 def _value(kind: Any, word: str, shown: str) -> Any:
@@ -216,4 +301,6 @@ def _in_a_name(value: Any) -> str:
 
 
 def _as_typed(value: Any) -> str:
+    if isinstance(value, tuple):
+        return TOGETHER.join(map(_as_typed, value))
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else format_value(value)

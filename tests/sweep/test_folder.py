@@ -1,5 +1,6 @@
 """The sweep folder."""
 
+import dataclasses
 import json
 import shutil
 import subprocess
@@ -63,6 +64,15 @@ def test_a_run_is_not_held_twice_under_two_names(tmp_path):
     assert list(SweepFolder(tmp_path).experiments) == ["sc-0-s0"]
     SweepFolder.write(tmp_path, Grid(("sc",), (0.0, 0.5), (0,)).experiments(), "three")
     assert list(SweepFolder(tmp_path).experiments) == ["sc-0-s0", "sc-0.5-s0"]
+
+
+def test_an_option_that_a_loss_does_not_have_makes_no_other_run(tmp_path):
+    """A folder in which CE was trained with a temperature of its own goes on with CE as it is."""
+    first = [dataclasses.replace(experiment, temperature=0.3) for experiment in GRID.experiments()]
+    SweepFolder.write(tmp_path, first, "one")
+    SweepFolder.write(tmp_path, Grid(("ce",), (0.0, 0.5), (0,)).experiments(), "two")
+    with pytest.raises(UsageError, match=r"holds sc-0-s0 with --temperature 0\.3, not 0\.1"):
+        SweepFolder.write(tmp_path, Grid(("sc",), (0.0,), (0,)).experiments(), "three")
 
 
 HOLD = """

@@ -11,6 +11,7 @@ from simplexlab.sweep.plan import (
     parse_seeds,
     parse_settings,
     parse_shard,
+    replace_options,
 )
 
 
@@ -70,6 +71,11 @@ def test_wrong_lists_are_told(read, text, message):
         ("until-fit=maybe", "on or off"),
         ("width=3.5", "whole number"),
         ("width=", "whole number"),
+        ("schedule:iterations=polynomial", "not 2 values with : between them"),
+        ("schedule:iterations=polynomial:1:2", "not 2 values with : between them"),
+        ("schedule:iterations=polynomial:x", "not a whole number"),
+        ("schedule:seed=polynomial:1", "--seeds"),
+        ("width:width=8:8", "given twice"),
     ],
 )
 def test_wrong_settings_are_told(setting, message):
@@ -80,13 +86,51 @@ def test_wrong_settings_are_told(setting, message):
 
 
 def test_the_grid_is_the_product_and_names_what_varies():
-    grid = Grid(("ce", "sc"), (0.0, 0.5), (0, 1), {"temperature": (0.05, 0.1), "batch_size": (64,)})
+    grid = Grid(("ce", "sc"), (0.0, 0.5), (0, 1), {"momentum": (0.5, 0.9), "batch_size": (64,)})
     experiments = grid.experiments()
     assert len(experiments) == len({experiment.name for experiment in experiments}) == 16
     first = experiments[0]
-    assert first.name == "ce-0-s0-temperature=0.05"
+    assert first.name == "ce-0-s0-momentum=0.5"
     assert (first.batch_size, first.iterations) == (64, 800)  # the recipe fills in the rest
     assert [experiment.seed for experiment in experiments] == [0] * 8 + [1] * 8
+
+
+def test_a_loss_is_trained_once_over_the_values_of_an_option_that_it_does_not_have():
+    grid = Grid(("ce", "ce-fix", "sc"), (0.0, 0.5), (0,), {"temperature": (0.05, 0.2, 0.4), "head_radius": (1.0, 3.0)})
+    experiments = grid.experiments()
+    losses = [experiment.loss for experiment in experiments]
+    assert [losses.count(loss) for loss in ("ce", "ce-fix", "sc")] == [2, 4, 6]
+    names = {experiment.name for experiment in experiments}
+    assert {"ce-0-s0", "ce-fix-0-s0-head-radius=3", "sc-0-s0-temperature=0.05"} <= names
+    assert {experiment.temperature for experiment in experiments if experiment.loss == "ce"} == {0.1}
+    with pytest.raises(UsageError, match="--set temperature: it is an option of sc, which is not among the losses, ce"):
+        Grid(("ce",), options={"temperature": (0.05,)}).experiments()
+
+
+def test_options_that_vary_together():
+    settings = parse_settings(["schedule:iterations=polynomial:200,constant:400", "width=8"])
+    assert settings == {"schedule:iterations": (("polynomial", 200), ("constant", 400)), "width": (8,)}
+    grid = Grid(("ce",), (0.0,), (0,), settings)
+    assert [(e.name, e.schedule, e.iterations) for e in grid.experiments()] == [
+        ("ce-0-s0-schedule=polynomial-iterations=200", "polynomial", 200),
+        ("ce-0-s0-schedule=constant-iterations=400", "constant", 400),
+    ]
+    assert grid.values("schedule") == ("polynomial", "constant")
+    assert (grid.values("width"), grid.values("momentum")) == ((8,), ())
+    assert "--set schedule:iterations=polynomial:200,constant:400" in grid.options_line()
+    same = Grid(("ce",), (0.0,), (0,), {"schedule:width": (("cosine", 8), ("cosine", 16))})
+    assert [experiment.name for experiment in same.experiments()] == ["ce-0-s0-width=8", "ce-0-s0-width=16"]
+
+
+def test_options_that_vary_together_are_replaced_together():
+    options = PRESETS["budget"].options
+    pair = {"iterations:schedule": ((10, "cosine"),)}
+    assert replace_options(options, pair) == {k: v for k, v in options.items() if k != "schedule:iterations"} | pair
+    assert replace_options(options, {"width": (4,)})["width"] == (4,)
+    both = replace_options(options, {"iterations": (10,), "schedule": ("constant",)})
+    assert (both["iterations"], both["schedule"]) == ((10,), ("constant",))
+    with pytest.raises(UsageError, match="--set iterations: the preset varies it together with schedule; set both"):
+        replace_options(options, {"iterations": (10,)})
 
 
 def test_every_run_has_a_name_of_its_own():
