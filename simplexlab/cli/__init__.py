@@ -9,16 +9,9 @@ import sys
 
 from simplexlab.after_import import after_import
 from simplexlab.errors import RunError, UsageError
+from simplexlab.files import reason
 from simplexlab.text import one_line, open_standard_streams, printable_output
 
-ADVICE = {
-    errno.ENOSPC: "free some space, or choose another folder",
-    errno.EDQUOT: "free some space, or choose another folder",
-    errno.EROFS: "choose a folder that can be written",
-    errno.ENAMETOOLONG: "choose a shorter one",
-    errno.EMFILE: "raise the limit, `ulimit -n`",
-    errno.ENOMEM: "free some memory, or ask for less",
-}
 MEMORY = "there is not enough memory for this; take a smaller batch, encoder or data set, or free some memory"
 
 
@@ -55,13 +48,11 @@ def run() -> None:
 
 
 def tell(error: OSError) -> str:
-    """What the operating system refused, in one line: the file, its reason, and what helps where something does."""
-    reason = error.strerror or str(error) or type(error).__name__
+    """What the operating system refused, in one line: the file, and why."""
     if error.filename is None and error.errno == errno.ENOENT and not _has_working_folder():
         return "the working directory was deleted; change to one that exists"
     file = error.filename.decode(errors="replace") if isinstance(error.filename, bytes) else error.filename
-    advice = ADVICE.get(error.errno)
-    return (f"{file}: " if file is not None else "") + reason + (f"; {advice}" if advice else "")
+    return (f"{file}: " if file is not None else "") + reason(error)
 
 
 def _command(arguments: list[str]) -> int:

@@ -1,15 +1,19 @@
 """What several commands share: strict whole numbers, the `--json` switch, usage errors."""
 
+import contextlib
+import errno
 import json
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from simplexlab.errors import UsageError
+from simplexlab.errors import RunError, UsageError
+from simplexlab.files import reason
 from simplexlab.text import UNPRINTABLE
 
 
@@ -36,6 +40,27 @@ def print_json(record: dict[str, Any]) -> None:
     is_unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     escaped = UNPRINTABLE if is_unicode else re.compile(r"[^\x00-\x7f]")
     print(escaped.sub(lambda found: json.dumps(found[0])[1:-1], encode(record)[0]), flush=True)
+
+
+@contextlib.contextmanager
+def output_errors(path: str | Path, takes: str) -> Iterator[None]:
+    """Within the block, tell that `--output` cannot be written.
+
+    Args:
+        path: what was given.
+        takes: what would be right.
+
+    Raises:
+        UsageError: there is no such folder, or something that is no file has the name.
+        RunError: the disk is full, the folder may not be written, …; what was there is untouched.
+    """
+    try:
+        yield
+    except OSError as error:
+        told = f"cannot write {path}: {reason(error)}"
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL):
+            raise UsageError(f"{told}; --output takes {takes}") from None
+        raise RunError(told) from error
 
 
 def usage_errors(function: Callable) -> Callable:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter, validators
 
-from simplexlab.cli.common import Json, WholeNumber, print_json, usage_errors
+from simplexlab.cli.common import Json, WholeNumber, output_errors, print_json, usage_errors
 from simplexlab.errors import UsageError
 
 figure = App(name="figure", help_epilogue="Example: simplexlab figure 6 --style projector\n")
@@ -177,6 +177,8 @@ def _stem(output: str, number: int) -> Path:
         path = path / f"figure-{number}"
     elif path.suffix in (".png", ".svg", ".json"):
         path = path.with_suffix("")
+    elif path.exists() and not path.is_file():
+        raise UsageError(f"--output {output}: it is neither a folder nor a file; give a folder or a stem of files")
     folder = path.parent
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
@@ -197,7 +199,8 @@ def _save(draw: Callable, numbers: dict[str, Any], stem: Path, style: str, json:
 
     with styled(style):
         picture, caption = draw(numbers)
-        paths = save_figure(picture, stem, numbers, caption)
+        with output_errors(stem, "a folder or a stem of files"):
+            paths = save_figure(picture, stem, numbers, caption)
     if json:
         print_json({**numbers, "caption": caption, "files": [str(path) for path in paths]})
         return

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from simplexlab.cli.common import Json, print_json
-from simplexlab.errors import UsageError
+from simplexlab.cli.common import Json, output_errors, print_json
+from simplexlab.files import replace_file
 
 
 def report(
@@ -24,12 +24,8 @@ def report(
 
     text = page(SweepFolder(sweep))
     path = output or sweep / "report.html"
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UsageError(
-            f"cannot write {path}: {error.strerror}; --output takes a file in a folder that exists"
-        ) from None
+    with output_errors(path, "a file in a folder that exists"):
+        replace_file(path, text.encode(errors="replace"))
     if json:
         print_json({"report": str(path), "bytes": path.stat().st_size})
     else:

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 
 from simplexlab.cli.common import Json, WholeNumber, print_json
 from simplexlab.errors import RunError, UsageError
+from simplexlab.files import reason
 
 
 def sweep(
@@ -102,7 +103,7 @@ def sweep(
         with progress:
             ended = execute(folder, experiments, placement, progress.report, progress.poll)
     except OSError as error:
-        raise RunError(f"cannot write in {folder.path}: {error.strerror or error}") from error
+        raise RunError(f"cannot write in {folder.path}: {reason(error)}") from error
     finally:
         folder.write_tables(rows(runs_of(folder)))
     states = [event.state for event in ended]

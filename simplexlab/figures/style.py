@@ -1,5 +1,6 @@
 """What all figures share: colours, styles, and how a picture is saved with its numbers and caption."""
 
+import contextlib
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
-from simplexlab.errors import UsageError
+from simplexlab.files import replacing
 from simplexlab.runs.folder import encode
 
 # Okabe & Ito's palette, told apart with every common kind of colour blindness; its yellow is too pale for points.
@@ -118,7 +119,7 @@ def save_figure(figure: Figure, stem: Path, numbers: dict[str, Any], caption: st
         The paths of the three files.
 
     Raises:
-        UsageError: they cannot be written there.
+        OSError: they cannot be written there; earlier ones are untouched.
     """
     size = matplotlib.rcParams["font.size"]
     points_wide = figure.get_figwidth() * 72
@@ -130,15 +131,15 @@ def save_figure(figure: Figure, stem: Path, numbers: dict[str, Any], caption: st
         ha="left",
         fontsize=size,
         color="#444444",
+        parse_math=False,  # a $ in the name of a file is a $
     )
     stem = Path(stem)
     png, svg, record = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("png", "svg", "json"))
     text, _ = encode({**numbers, "caption": caption})
-    try:
-        stem.parent.mkdir(parents=True, exist_ok=True)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:  # all three take their places at its end, or none does
         for path, metadata in ((png, {"Software": "simplexlab"}), (svg, {"Date": None, "Creator": "simplexlab"})):
-            figure.savefig(path, bbox_inches="tight", pad_inches=0.1, metadata=metadata, facecolor="white")
-        record.write_text(text + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot write {stem}: {error.strerror or error}; --output takes a folder or a stem") from None
+            temporary = stack.enter_context(replacing(path))
+            figure.savefig(temporary, bbox_inches="tight", pad_inches=0.1, metadata=metadata, facecolor="white")
+        stack.enter_context(replacing(record)).write_text(text + "\n", encoding="utf-8", errors="replace")
     return [png, svg, record]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simplexlab.errors import UsageError
+from simplexlab.files import open_file
 
 FORMAT = 1
 CONFIG_FILE = "config.json"
@@ -50,6 +51,16 @@ def check_name(name: str) -> str:
     else:
         return name
     raise UsageError(f"--name {name!r} {problem}; a run's name is a plain folder name such as ce-corrupt-0.2")
+
+
+def check_parts(path: Path) -> None:
+    """Raise a UsageError if a run folder, or anything in it, is a link: what is written stays in the folder."""
+    if path.is_symlink():
+        raise UsageError(f"{path} is a link; name the run folder that it leads to")
+    for folder, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            if os.path.islink(part := Path(folder, name)):
+                raise UsageError(f"{part} is a link; a run folder holds its own files, so remove the link first")
 
 
 def default_name(run_dir: str | Path, stem: str) -> str:
@@ -122,8 +133,7 @@ def take_lock(path: Path, *, shared: bool = False) -> int:
         LocksUnsupported: the file system has no locks.
         OSError: there is no lock file, or it cannot be opened.
     """
-    flags = os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT
-    descriptor = os.open(path / LOCK_FILE, flags, 0o666)
+    descriptor = open_file(path / LOCK_FILE, os.O_RDONLY if shared else os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+from simplexlab.files import open_file
 from simplexlab.runs import folder
 from simplexlab.runs.folder import parse_line
 from simplexlab.runs.read import HEARTBEAT_LIMIT_SECONDS, Run, is_fresh, read_as_written, run_paths, settle
@@ -54,7 +55,7 @@ class MetricsFollower:
             The records of the new lines, oldest first; after a restart those of the whole file.
         """
         try:
-            with open(self.path, "rb", buffering=0) as file:
+            with os.fdopen(open_file(self.path), "rb", buffering=0) as file:
                 if not self._continues(file):
                     self._restart()
                 return self._read(file)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from simplexlab.errors import RunError, UsageError
+from simplexlab.files import open_binary, read_file
 from simplexlab.runs import folder
 from simplexlab.runs.folder import FORMAT, STATES, Locked, LocksUnsupported, parse_line, take_lock
 
@@ -117,7 +118,7 @@ def find_run(run: str | Path, run_dir: str | Path = "runs") -> Path:
 def read_last_metrics(path: str | Path) -> dict[str, Any] | None:
     """The last record of a run's `metrics.jsonl`, found from its end; None if there is none."""
     try:
-        with open(Path(path, folder.METRICS_FILE), "rb") as file:
+        with open_binary(Path(path, folder.METRICS_FILE)) as file:
             size = file.seek(0, os.SEEK_END)
             for block in (1 << 13, 1 << 16, 1 << 20, 1 << 24):
                 file.seek(max(0, size - block))
@@ -168,7 +169,7 @@ def read_geometry(path: str | Path, iteration: int) -> dict[str, np.ndarray]:
 def read_log(path: str | Path, lines: int = 20) -> list[str]:
     """The last lines of a run's log, [] if it has none."""
     try:
-        with open(Path(path, folder.LOG_FILE), "rb") as file:
+        with open_binary(Path(path, folder.LOG_FILE)) as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 65536))
             return [line for line in file.read().decode(errors="replace").splitlines() if line.strip()][-lines:]
     except OSError:
@@ -264,7 +265,7 @@ def _has_writer(path: Path) -> bool | None:
 
 def _read_json(path: Path) -> dict[str, Any] | None:
     try:
-        record = json.loads(path.read_bytes())
+        record = json.loads(read_file(path))
     except (OSError, ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
@@ -272,7 +273,7 @@ def _read_json(path: Path) -> dict[str, Any] | None:
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with open_binary(path) as file, np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except FileNotFoundError:
         raise RunError(f"there is no {path}") from None

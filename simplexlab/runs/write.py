@@ -15,12 +15,24 @@ from typing import Any, Self
 import numpy as np
 
 from simplexlab.errors import RunError, UsageError
+from simplexlab.files import (
+    is_own_folder,
+    is_temporary,
+    make_folder,
+    open_binary,
+    open_file,
+    reason,
+    replace_file,
+    replacing,
+    write_all,
+)
 from simplexlab.runs import folder
 from simplexlab.runs.folder import (
     STATES,
     Locked,
     LocksUnsupported,
     check_name,
+    check_parts,
     default_name,
     encode,
     parse_line,
@@ -113,12 +125,12 @@ class RunWriter:
                     path.rmdir()
                     if made_run_dir:
                         run_dir.rmdir()
-                raise RunError(f"cannot make the run folder {path}: {error.strerror}") from error
+                raise RunError(f"cannot make the run folder {path}: {reason(error)}") from error
         try:
             with _told(path):
                 writer = cls(path, lock, total, made_run_dir=made_run_dir)
                 writer._replace(folder.CONFIG_FILE, text.encode() + b"\n")
-                (path / folder.METRICS_FILE).touch()
+                os.close(open_file(path / folder.METRICS_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
                 writer._write_status(sync=True)
         except BaseException:
             _remove(path, made_run_dir)
@@ -146,6 +158,7 @@ class RunWriter:
             raise UsageError(f"{path}: {run.status.message}")
         if not run.config:
             raise UsageError(f"{path} is not a run folder; `simplexlab runs` lists the runs")
+        check_parts(path)
         with _told(path):
             try:
                 lock = _take_lock_patiently(path)
@@ -158,8 +171,9 @@ class RunWriter:
                 elsewhere = lock is None or run.status.host != socket.gethostname()
                 if elsewhere and run.status.state == "running" and is_fresh(run.status):
                     raise _is_being_written(run)
-                for leftover in [*path.glob(".*.tmp*"), *path.glob(f"{folder.GEOMETRY_FOLDER}/.*.tmp")]:
-                    leftover.unlink(missing_ok=True)
+                for leftover in path.rglob(".*"):
+                    if is_temporary(leftover.name):
+                        leftover.unlink(missing_ok=True)
                 total = run.status.total if total is None else total
                 writer = cls(path, lock, total, iteration=run.status.iteration, sequence=run.status.sequence)
                 writer._write_status(sync=True)
@@ -198,11 +212,11 @@ class RunWriter:
             line, _ = encode({**record, "non_finite": non_finite})
         path = self.path / folder.METRICS_FILE
         with self._mutex, _told(path):
-            descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+            descriptor = open_file(path, os.O_WRONLY | os.O_APPEND)
             try:
                 size = os.fstat(descriptor).st_size
                 try:
-                    _write_all(descriptor, line.encode() + b"\n")
+                    write_all(descriptor, line.encode() + b"\n")
                     os.fsync(descriptor)
                 except BaseException:
                     os.ftruncate(descriptor, size)
@@ -222,7 +236,7 @@ class RunWriter:
     def save_geometry(self, iteration: int, **arrays: np.ndarray) -> None:
         """Write the arrays of one evaluation to `geometry/`, under their names."""
         with _told(self.path / folder.GEOMETRY_FOLDER):
-            (self.path / folder.GEOMETRY_FOLDER).mkdir(exist_ok=True)
+            make_folder(self.path / folder.GEOMETRY_FOLDER)
         self._replace(f"{folder.GEOMETRY_FOLDER}/{iteration:08d}.npz", _npz(**arrays), sync=False)
 
     def save_result(self, record: dict[str, Any]) -> None:
@@ -233,8 +247,7 @@ class RunWriter:
     def save_model(self, save: Callable[[Path], None]) -> None:
         """Write `model.keras`: `save` is called with a path that ends in .keras, which then takes its place."""
         path = self.path / folder.MODEL_FILE
-        temporary = path.with_name(f".{os.getpid()}.tmp{path.suffix}")
-        with _told(path), _in_place_of(path, temporary):
+        with _told(path), replacing(path) as temporary:
             save(temporary)
 
     def progress(self, iteration: int) -> None:
@@ -276,7 +289,7 @@ class RunWriter:
         metrics = self.path / folder.METRICS_FILE
         with self._mutex:
             with _told(metrics):
-                lines = metrics.read_bytes().splitlines(keepends=True) if metrics.exists() else []
+                lines = _lines(metrics)
             kept = []
             for line in lines:
                 record = parse_line(line) if line.endswith(b"\n") else None
@@ -333,7 +346,7 @@ class RunWriter:
             data = text.encode() + b"\n"
             path = self.path / folder.STATUS_FILE
             try:
-                _replace_file(path, data, sync=sync)
+                replace_file(path, data, sync=sync)
             except OSError as error:
                 if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                     raise
@@ -342,7 +355,7 @@ class RunWriter:
 
     def _replace(self, name: str, data: bytes, *, sync: bool = True) -> None:
         with self._mutex, _told(self.path / name):
-            _replace_file(self.path / name, data, sync=sync)
+            replace_file(self.path / name, data, sync=sync)
 
 
 def _make_run_dir(run_dir: Path) -> bool:
@@ -357,7 +370,7 @@ def _make_run_dir(run_dir: Path) -> bool:
     except ValueError:
         raise UsageError(f"--run-dir {str(run_dir)!r} is not a path") from None
     except OSError as error:
-        raise RunError(f"cannot make the folder {run_dir}: {error.strerror}") from error
+        raise RunError(f"cannot make the folder {run_dir}: {reason(error)}") from error
 
 
 def _claim(path: Path) -> int | None:
@@ -384,8 +397,22 @@ def _claim(path: Path) -> int | None:
 
 
 def _is_leftover(path: Path) -> bool:
-    """Whether the folder holds nothing but a lock and half-written files."""
-    return path.is_dir() and all(file.name == folder.LOCK_FILE or file.suffix == ".tmp" for file in path.iterdir())
+    """Whether the folder is one's own and holds nothing but a lock and half-written files."""
+    if not is_own_folder(path) or path.stat().st_uid != os.geteuid():
+        return False
+    with os.scandir(path) as entries:
+        return all(
+            entry.is_file(follow_symlinks=False) and (entry.name == folder.LOCK_FILE or is_temporary(entry.name))
+            for entry in entries
+        )
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        with open_binary(path) as file:
+            return file.readlines()
+    except FileNotFoundError:
+        return []
 
 
 def _remove(path: Path, made_run_dir: bool) -> None:
@@ -425,41 +452,11 @@ def _told(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise RunError(f"cannot write {path}: the run folder was removed while the run was going") from error
     except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _replace_file(path: Path, data: bytes, *, sync: bool) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _in_place_of(path, temporary):
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
-        try:
-            _write_all(descriptor, data)
-            if sync:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _in_place_of(path: Path, temporary: Path) -> Iterator[None]:
-    """Put the file `temporary`, written within the block, in the place of `path`; if the block raises, remove it."""
-    try:
-        yield
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+        raise RunError(f"cannot write {path}: {reason(error)}") from error
 
 
 def _overwrite_file(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY)
+    descriptor = open_file(path, os.O_WRONLY)
     try:
         # Spaces instead of a shorter file: one write, so that a reader sees the old text or the new one.
         os.pwrite(descriptor, data[:-1].ljust(os.fstat(descriptor).st_size - 1) + b"\n", 0)

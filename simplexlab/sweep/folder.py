@@ -16,6 +16,7 @@ from typing import Any
 from simplexlab import __version__
 from simplexlab.config import Experiment, flag, format_value
 from simplexlab.errors import RunError, UsageError
+from simplexlab.files import make_folder, open_file, read_file, reason, replace_file
 from simplexlab.runs.folder import check_name
 from simplexlab.sweep.plan import PLACEMENT, has_option
 
@@ -44,7 +45,7 @@ class SweepFolder:
         self.path = Path(path)
         file = self.path / SWEEP_FILE
         try:
-            record = json.loads(file.read_bytes())
+            record = json.loads(read_file(file))
             if record["format"] > FORMAT:
                 raise UsageError(
                     f"{file} was made by a newer simplexlab: format {record['format']}, this one reads {FORMAT}"
@@ -61,7 +62,7 @@ class SweepFolder:
         except NotADirectoryError:
             raise UsageError(f"{self.path} is not a folder") from None
         except OSError as error:
-            raise RunError(f"cannot read {file}: {error.strerror}") from error
+            raise RunError(f"cannot read {file}: {reason(error)}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             if isinstance(error, UsageError):
                 raise
@@ -88,7 +89,7 @@ class SweepFolder:
         except (FileExistsError, NotADirectoryError):
             raise UsageError(f"--run-dir {path} is not a folder") from None
         except OSError as error:
-            raise RunError(f"cannot write the sweep folder {path}: {error.strerror}") from error
+            raise RunError(f"cannot write the sweep folder {path}: {reason(error)}") from error
 
     @classmethod
     def _merge(cls, path: Path, experiments: Sequence[Experiment], command: str) -> "SweepFolder":
@@ -98,7 +99,7 @@ class SweepFolder:
             before = cls(path)
             held = {name: _options(experiment) for name, experiment in before.experiments.items()}
             commands = before.commands
-            created = json.loads((path / SWEEP_FILE).read_bytes()).get("created", created)
+            created = json.loads(read_file(path / SWEEP_FILE)).get("created", created)
         names = {_identity(options): name for name, options in held.items()}
         for experiment in experiments:
             check_name(experiment.name)
@@ -128,7 +129,7 @@ class SweepFolder:
                 name: {key: value for key, value in run.items() if key not in common} for name, run in held.items()
             },
         }
-        replace_file(path / SWEEP_FILE, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+        replace_file(path / SWEEP_FILE, _json(record))
         return cls(path)
 
     @contextlib.contextmanager
@@ -145,6 +146,15 @@ class SweepFolder:
         """Where the output of a run's process goes."""
         return self.path / LOGS_FOLDER / f"{name}.txt"
 
+    def open_log(self, name: str) -> int:
+        """Open the log of a run to append to it, and return its descriptor.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        make_folder(self.path / LOGS_FOLDER)
+        return open_file(self.log_path(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
     def write_tables(self, rows: list[dict[str, Any]]) -> None:
         """Write `table.csv` and `table.json`.
 
@@ -156,20 +166,14 @@ class SweepFolder:
         writer.writeheader()
         writer.writerows(rows)
         try:
-            replace_file(self.path / TABLE_CSV, text.getvalue())
-            replace_file(self.path / TABLE_JSON, json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+            replace_file(self.path / TABLE_CSV, text.getvalue().encode(errors="replace"))
+            replace_file(self.path / TABLE_JSON, _json(rows))
         except OSError as error:
-            raise RunError(f"cannot write the tables in {self.path}: {error.strerror}") from error
+            raise RunError(f"cannot write the tables in {self.path}: {reason(error)}") from error
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Write `path` whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def _json(value: Any) -> bytes:
+    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode(errors="replace")
 
 
 def _options(experiment: Experiment) -> dict[str, Any]:
@@ -190,8 +194,9 @@ def _identity(options: dict[str, Any]) -> str:
 def _lock(path: Path, name: str, *, wait: bool) -> Iterator[bool]:
     """Lock the file that stands for `name`; yields False where it is held already."""
     folder = path / CLAIMS_FOLDER
-    folder.mkdir(exist_ok=True)
-    with open(folder / name, "ab") as file:  # it stays: who removed it could remove it from under the next holder
+    make_folder(folder)
+    # It stays: who removed it could remove it from under the next holder.
+    with os.fdopen(open_file(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from simplexlab.config import Experiment, parse_devices
 from simplexlab.errors import RunError, UsageError
@@ -225,7 +225,7 @@ class _Pool:
         )
         if run.status.state != "missing":  # it is resumed with the threads and devices that it had
             experiment = dataclasses.replace(
-                Experiment.from_dict(run.config["experiment"]), run_dir=str(self.sweep.path), name=run.name
+                Experiment.from_dict(run.config["experiment"]), run_dir=str(self.sweep.path), name=run.path.name
             )
         self._tell(Event(experiment.name, "started"))
         log = self.sweep.log_path(experiment.name)
@@ -234,7 +234,8 @@ class _Pool:
             worker.close()
             worker = None
         if worker is None or worker.process.poll() is not None:
-            worker = self.workers[job] = _Worker(experiment, self.placement.environment(job), log)
+            with os.fdopen(self.sweep.open_log(experiment.name), "ab") as first_log:
+                worker = self.workers[job] = _Worker(experiment, self.placement.environment(job), first_log)
             if self.stopping:
                 worker.ask_to_stop()
         answer = worker.train(experiment, log)
@@ -258,19 +259,17 @@ class _Pool:
 class _Worker:
     """A process that trains one run after another on the same threads and devices, in a session of its own."""
 
-    def __init__(self, experiment: Experiment, environment: dict[str, str], log: Path):
+    def __init__(self, experiment: Experiment, environment: dict[str, str], first_log: BinaryIO):
         self.runtime = (experiment.threads, experiment.devices)
-        log.parent.mkdir(exist_ok=True)
-        with open(log, "ab") as first_log:
-            self.process = subprocess.Popen(
-                [sys.executable, *WORKER],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=first_log,
-                text=True,
-                env=environment,
-                start_new_session=True,
-            )
+        self.process = subprocess.Popen(
+            [sys.executable, *WORKER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=first_log,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
 
     def train(self, experiment: Experiment, log: Path) -> dict[str, Any] | None:
         """Train, and return the answer; None if the process ended."""

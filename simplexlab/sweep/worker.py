@@ -20,6 +20,7 @@ from typing import Any
 from simplexlab.after_import import after_import
 from simplexlab.config import Experiment
 from simplexlab.errors import RunError, UsageError
+from simplexlab.files import open_file
 from simplexlab.runs import read_run
 
 
@@ -77,7 +78,7 @@ def _forget() -> None:
 def _redirect_output(log: str) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    descriptor = open_file(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)

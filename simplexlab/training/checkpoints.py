@@ -1,6 +1,5 @@
 """Checkpoints: everything that the next step and the next evaluation depend on, in one .npz without pickle."""
 
-import contextlib
 import logging
 import os
 import shutil
@@ -9,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+
+from simplexlab.files import make_folder, open_binary, replacing
 
 FORMAT = 1
 KEPT = 2
@@ -43,29 +44,22 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
     Raises:
         OSError: it cannot be written; the checkpoints that were there are untouched.
     """
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     path = folder / f"{checkpoint.iteration:08d}.npz"
-    temporary = folder / f".{path.name}.tmp"
     arrays = {f"variable_{index:04d}": array for index, array in enumerate(checkpoint.variables)}
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(
-                file,
-                format=FORMAT,
-                iteration=checkpoint.iteration,
-                seconds=checkpoint.seconds,
-                batch_losses=checkpoint.batch_losses,
-                fit_lower=_to_array(checkpoint.fit_lower),
-                fit_iteration=_to_array(checkpoint.fit_iteration),
-                **arrays,
-            )
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez(
+            file,
+            format=FORMAT,
+            iteration=checkpoint.iteration,
+            seconds=checkpoint.seconds,
+            batch_losses=checkpoint.batch_losses,
+            fit_lower=_to_array(checkpoint.fit_lower),
+            fit_iteration=_to_array(checkpoint.fit_iteration),
+            **arrays,
+        )
+        file.flush()
+        os.fsync(file.fileno())
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)  # the new name, before the old file goes
@@ -84,8 +78,6 @@ def load(folder: Path, like: Sequence[np.ndarray]) -> Checkpoint | None:
     Returns:
         The checkpoint, or None where there is none.
     """
-    for leftover in folder.glob(".*.tmp"):
-        leftover.unlink(missing_ok=True)
     for path in _newest_first(folder):
         try:
             return _read(path, like)
@@ -100,7 +92,7 @@ def remove(folder: Path) -> None:
 
 
 def _read(path: Path, like: Sequence[np.ndarray]) -> Checkpoint:
-    with np.load(path, allow_pickle=False) as arrays:
+    with open_binary(path) as file, np.load(file, allow_pickle=False) as arrays:
         if arrays["format"] != FORMAT:
             raise ValueError(f"format {arrays['format']}, this version reads {FORMAT}")
         variables = [arrays[name] for name in sorted(arrays.files) if name.startswith("variable_")]

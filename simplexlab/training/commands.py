@@ -96,7 +96,7 @@ def resume(folder: str | Path, callbacks: "Callbacks" = ()) -> dict[str, Any]:
     if run.config.get("kind") != "train":
         raise UsageError(f"{folder} is not the folder of a training run; `simplexlab runs` lists them")
     experiment = dataclasses.replace(
-        Experiment.from_dict(run.config["experiment"]), run_dir=str(run.path.parent), name=run.name
+        Experiment.from_dict(run.config["experiment"]), run_dir=str(run.path.parent), name=run.path.name
     ).resolve()
     return _go_on(run, experiment, Cluster.from_environment(), callbacks)
 

@@ -1,7 +1,6 @@
 """Event files for TensorBoard, in the train/validation layout that other tools import."""
 
 import contextlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
 
 from simplexlab.errors import RunError
+from simplexlab.files import replacing
 
 
 class EventFiles(keras.callbacks.Callback):
@@ -45,12 +45,14 @@ class EventFiles(keras.callbacks.Callback):
         """Take what was written after `iteration` out of the files that are there, with any half-written end."""
         with self._told():
             for path in self.folder.glob("*/events.out.tfevents.*"):
-                temporary = path.with_name(f".{path.name}.tmp")
-                with tf.io.TFRecordWriter(str(temporary)) as writer, contextlib.suppress(tf.errors.DataLossError):
+                with (
+                    replacing(path) as temporary,
+                    tf.io.TFRecordWriter(str(temporary)) as writer,
+                    contextlib.suppress(tf.errors.DataLossError),
+                ):
                     for record in tf.data.TFRecordDataset(str(path)):
                         if Event.FromString(record.numpy()).step <= max(iteration, 0):
                             writer.write(record.numpy())
-                os.replace(temporary, path)
 
     def on_train_end(self, logs=None):
         """Close the files."""

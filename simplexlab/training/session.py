@@ -12,6 +12,7 @@ import numpy as np
 
 from simplexlab.errors import RunError
 from simplexlab.evaluation import Representations, TimeToFit, evaluate, numbers, with_probe
+from simplexlab.files import reason
 from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import RunWriter, read_run
 from simplexlab.schedule import learning_rate_time
@@ -252,4 +253,4 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise RunError(f"cannot write {path}: {error.strerror or error}") from error
+        raise RunError(f"cannot write {path}: {reason(error)}") from error

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from simplexlab.files import replacing
 from simplexlab.tui.views.charts import ChartSpec, HeatMapSpec, HistogramSpec, Spec
 from simplexlab.tui.widgets.palette import colour
 
@@ -37,7 +38,8 @@ def save_png(spec: Spec, path: Path, caption: str = "") -> Path:
     if caption:
         figure.supxlabel(caption, fontsize=8, wrap=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=200)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=200)
     return path
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simplexlab.errors import RunError, UsageError
+from simplexlab.files import is_own_folder, open_file
 from simplexlab.runs import Run, read_run
 from simplexlab.runs.folder import LOG_FILE
 
@@ -107,8 +109,8 @@ class Launcher:
         try:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             # The run folder does not exist before the process makes it: the log moves there when it does.
-            log = self.run_dir / f"{LAUNCH_LOG}new"
-            with open(log, "wb") as file:
+            log = self.run_dir / f"{LAUNCH_LOG}new-{secrets.token_hex(8)}"
+            with os.fdopen(open_file(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
                 launch.process = subprocess.Popen(
                     [sys.executable, "-m", "simplexlab", *launch.arguments],
                     stdin=subprocess.DEVNULL,
@@ -131,7 +133,7 @@ class Launcher:
                 continue
             run = by_pid.get(int(number))
             with contextlib.suppress(OSError):
-                if run is not None:
+                if run is not None and is_own_folder(run.path):
                     log.rename(run.path / LOG_FILE)
                 elif not _is_alive(int(number)):
                     log.unlink()

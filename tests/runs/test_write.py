@@ -115,7 +115,7 @@ class TestCreate:
     def test_what_a_killed_process_left_of_a_new_folder_does_not_take_the_name(self, tmp_path):
         (tmp_path / "a").mkdir()
         (tmp_path / "a" / ".lock").touch()
-        (tmp_path / "a" / ".config.json.1.tmp").touch()
+        (tmp_path / "a" / ".0123456789abcdef.tmp").touch()
         with RunWriter.create(tmp_path, "a", CONFIG, total=1) as writer:
             assert read_run(writer.path).status.state == "running"
         (tmp_path / "b").mkdir()
@@ -205,7 +205,7 @@ class TestRecords:
     def test_no_temporary_file_stays(self, writer):
         writer.save_result({})
         writer.save_geometry(1, a=np.zeros(1))
-        assert not list(writer.path.rglob("*.tmp"))
+        assert not list(writer.path.rglob("*.tmp*"))
 
 
 class TestStatus:
@@ -425,15 +425,15 @@ class TestReopen:
         kept = b"".join((path / "metrics.jsonl").read_bytes().splitlines(keepends=True)[:3])
         with open(path / "metrics.jsonl", "ab") as file:
             file.write(b'{"iteration": 15, "seco')
-        (path / ".status.json.1.tmp").touch()
-        (path / "geometry" / ".00000040.npz.1.tmp").touch()
+        (path / ".0123456789abcdef.tmp").touch()
+        (path / "geometry" / ".0123456789abcdef.tmp.npz").touch()
         with RunWriter.reopen(path, total=200) as writer:
             writer.rewind(20)
             assert (path / "metrics.jsonl").read_bytes() == kept
             assert list_geometry(path) == [0, 10, 20]
             run = read_run(path)
             assert (run.status.iteration, run.status.total, run.result) == (20, 200, None)
-            assert not list(path.rglob("*.tmp"))
+            assert not list(path.rglob("*.tmp*"))
             writer.log_metrics({"iteration": 30})
         assert [record["iteration"] for record in read_metrics(path)] == [0, 10, 20, 30]
 
@@ -454,9 +454,9 @@ class TestReopen:
             assert names_in(writer.path) == before
             writer.save_model(lambda path: path.write_bytes(b"whole"))
             assert (writer.path / "model.keras").read_bytes() == b"whole"
-            (writer.path / ".1.tmp.keras").touch()
+            (writer.path / ".0123456789abcdef.tmp.keras").touch()
         with RunWriter.reopen(tmp_path / "a"):
-            assert ".1.tmp.keras" not in names_in(tmp_path / "a")
+            assert ".0123456789abcdef.tmp.keras" not in names_in(tmp_path / "a")
 
     def test_the_sequence_goes_on(self, tmp_path):
         with RunWriter.create(tmp_path, "a", CONFIG, total=1) as writer:
@@ -515,7 +515,7 @@ def check_full(path, code, error):
     assert len(records) >= 5
     assert [record["iteration"] for record in records] == list(range(len(records)))
     assert (path / "metrics.jsonl").read_bytes().endswith(b"\n")
-    assert not list(path.rglob("*.tmp"))
+    assert not list(path.rglob("*.tmp*"))
     return run
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import simplexlab
+from simplexlab.files import read_file, replace_file
 
 STATE_FILE = ".lessons.json"
 MARKDOWN = re.compile(r"^# %% \[markdown\]")
@@ -93,7 +94,7 @@ def as_markdown(source: str) -> str:
 def read_states(run_dir: Path) -> dict[str, dict[str, Any]]:
     """What became of each lesson in a folder of runs, by file name: `code`, `ended`."""
     try:
-        states = json.loads((run_dir / STATE_FILE).read_text(encoding="utf-8"))
+        states = json.loads(read_file(run_dir / STATE_FILE))
     except (OSError, ValueError):
         return {}
     return (
@@ -110,9 +111,7 @@ def record_state(run_dir: Path, lesson: Lesson, code: int) -> None:
     states = read_states(run_dir)
     states[lesson.path.name] = {"code": code, "ended": time.time()}
     run_dir.mkdir(parents=True, exist_ok=True)
-    temporary = run_dir / f"{STATE_FILE}.tmp"
-    temporary.write_text(json.dumps(states, indent=1), encoding="utf-8")
-    temporary.replace(run_dir / STATE_FILE)
+    replace_file(run_dir / STATE_FILE, json.dumps(states, indent=1).encode())
 
 
 def state_words(state: dict[str, Any] | None) -> str:
