@@ -74,11 +74,18 @@ class Experiment:
     balanced: bool = option(False, "Flip labels so that every class keeps its count.")
     dataset: str = option(
         "digits",
-        "digits, a TFDS image classification set by name (cifar10, …), a .npz file or a folder of class folders. It "
-        f"chooses the defaults: 'digits'; 'small' for {', '.join(SMALL_DATASETS)}, files and folders; 'paper', as the "
-        "authors trained, for cifar10 and all others.",
+        "digits, a TFDS image classification set by name (cifar10, …), a .npz file, a folder of class folders or of "
+        "MNIST's idx files (./photos where TFDS has a set of its name). It chooses the defaults: 'digits'; 'small' for "
+        f"{', '.join(SMALL_DATASETS)}, files and folders; 'paper', as the authors trained, for cifar10 and all others.",
     )
     data_dir: str | None = option(None, "Folder of prepared TFDS data; without it, TFDS's own.")
+    labels: str | None = option(None, "Label field of a TFDS set to train on, as worse_label of cifar10_n.")
+    train_size: int | None = option(
+        None, "Training images: a fixed subset with the shares of the classes; without it, all.", minimum=2
+    )
+    image_size: int | None = option(
+        None, "Pixels of the shorter side, to which images shrink by area averages; without it, as they are.", minimum=1
+    )
     encoder: EncoderName | None = option(None, "Encoder; the -preact variants end without a ReLU.")
     width: int | None = option(None, "Channels of the encoder's first stage (mlp: units / 4).", minimum=1, maximum=4096)
     dimension: int | None = option(
@@ -155,7 +162,7 @@ class Experiment:
                 raise UsageError(f"{flag(field.name)} {value}: {nearest(str(value), choices)}")
             if isinstance(value, int | float) and not isinstance(value, bool):
                 _check_limits(field, value)
-        for name in ("dataset", "run_dir", "name", "data_dir"):
+        for name in ("dataset", "run_dir", "name", "data_dir", "labels"):
             if getattr(self, name) == "":
                 raise UsageError(f"{flag(name)} is empty")
         if self.loss == "sc" and self.fit_policy == "head":

@@ -27,7 +27,7 @@ data = App(
     help_epilogue="Example: simplexlab data check cifar10\n",
 )
 
-Name = Annotated[str, Parameter(help="digits, the name of a TFDS set, a .npz file or a folder of class folders.")]
+Name = Annotated[str, Parameter(help="digits, the name of a TFDS set, a .npz file or a folder.")]
 DataDir = Annotated[
     str | None, Parameter(help="Folder of prepared TFDS data; without it, TFDS's own (~/tensorflow_datasets).")
 ]
@@ -128,9 +128,12 @@ def import_(
 
 def _tfds_record(name: str, data_dir: str | None) -> dict[str, Any]:
     from simplexlab.data.archives import manual_source
+    from simplexlab.data.loading import installed
     from simplexlab.data.tfds_source import TfdsSet
 
     source = TfdsSet(name, data_dir)
+    if folder := installed(source):
+        return {"folder": str(folder), "state": "installed"} | _contents(name, data_dir)
     record: dict[str, Any] = {"folder": str(source.folder), "manual_folder": str(source.manual_folder)}
     if source.prepared:
         _import_tensorflow()

@@ -91,8 +91,9 @@ def sweep(
         grid = _grid(preset, losses, corruptions, seeds, set_)
         experiments = grid.experiments()
         placement = place(devices, jobs, threads)
-        for dataset, data_dir in {(experiment.dataset, experiment.data_dir): None for experiment in experiments}:
-            require(dataset, data_dir)  # told once, before a whole grid of runs fails of it
+        sources = {(experiment.dataset, experiment.data_dir, experiment.labels): None for experiment in experiments}
+        for dataset, data_dir, labels in sources:
+            require(dataset, data_dir, labels)  # told once, before a whole grid of runs fails of it
         path = run_dir or f"sweeps/{preset or _datasets(grid)}"
         folder = SweepFolder.write(path, experiments, f"simplexlab sweep {grid.options_line()}")
     experiments = experiments[part - 1 :: parts]

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from simplexlab.data.dataset import Dataset, spread
+from simplexlab.data.idx import is_idx_folder, load_idx
 from simplexlab.errors import UsageError
 
 NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
+CLEAN_KEY = "y_train_clean"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 TRAIN_SHARE = 0.8  # of a folder that is not split yet
 
@@ -24,7 +26,8 @@ def load_npz(path: str | Path) -> Dataset:
     """Load a `.npz` file in the Keras convention.
 
     It holds `x_train` and `x_test`, (N, H, W) or (N, H, W, C), of uint8 or of floats in [0, 1], which become
-    round(255·x); and `y_train` and `y_test`, whole numbers (N,) or (N, 1) from 0 to K − 1. It is read without pickle.
+    round(255·x); and `y_train` and `y_test`, whole numbers (N,) or (N, 1) from 0 to K − 1. Where `y_train` is noisy,
+    `y_train_clean` may hold the true labels. It is read without pickle.
 
     Args:
         path: the file.
@@ -43,7 +46,8 @@ def load_npz(path: str | Path) -> Dataset:
                     f"{path} lacks {', '.join(missing)}; it must hold {', '.join(NPZ_KEYS)}"
                     f" (it holds {', '.join(archive.files) or 'nothing'})"
                 )
-            arrays = {key: _read_member(path, archive, key) for key in NPZ_KEYS}
+            keys = [*NPZ_KEYS, CLEAN_KEY] if CLEAN_KEY in archive.files else NPZ_KEYS
+            arrays = {key: _read_member(path, archive, key) for key in keys}
     except FileNotFoundError:
         raise not_found(path) from None
     except (AttributeError, TypeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
@@ -52,7 +56,7 @@ def load_npz(path: str | Path) -> Dataset:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not a .npz archive"
         raise UsageError(f"{path} cannot be read: {reason}") from error
     images = {key: _to_uint8(path, key, arrays[key]) for key in ("x_train", "x_test")}
-    labels = {key: _to_labels(path, key, arrays[key]) for key in ("y_train", "y_test")}
+    labels = {key: _to_labels(path, key, array) for key, array in arrays.items() if key not in images}
     names = tuple(str(label) for label in range(len(np.unique(labels["y_train"]))))
     return Dataset(name=str(path), **images, **labels, class_names=names)
 
@@ -104,7 +108,7 @@ def _to_labels(path: str | Path, key: str, labels: np.ndarray) -> np.ndarray:
 
 
 def load_folder(path: str | Path) -> Dataset:
-    """Load a folder with one subfolder of images (png, jpg, jpeg, bmp, gif) per class.
+    """Load a folder with one subfolder of images (png, jpg, jpeg, bmp, gif) per class, or of idx files (`load_idx`).
 
     The folder either holds `train/` and `test/`, each with class folders, or the class folders themselves; then 80 % of
     each class train and 20 % test, spread evenly over its files in the order of their names. All images have one size.
@@ -121,6 +125,8 @@ def load_folder(path: str | Path) -> Dataset:
         UsageError: a class folder is empty, an image cannot be read, or sizes differ.
     """
     root = Path(path).expanduser()
+    if is_idx_folder(root):
+        return load_idx(path)
     top = _subfolders(root)
     if {"train", "test"} <= set(top):
         classes = _subfolders(root / "train")

@@ -2,19 +2,34 @@
 
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simplexlab.data.dataset import Dataset, spread
-from simplexlab.dataset_name import dataset_kind, is_folder_here
-from simplexlab.errors import RunError
+from simplexlab.dataset_name import DatasetKind, dataset_kind, is_folder_here
+from simplexlab.errors import RunError, UsageError
+
+if TYPE_CHECKING:
+    from simplexlab.data.tfds_source import TfdsSet
 
 logger = logging.getLogger(__name__)
 
 DIGITS_PER_CLASS = 140  # training images of each class; the smallest class has 174
 
 
-def load(name: str, data_dir: str | Path | None = None) -> Dataset:
+# Where the packages of a distribution put sets that TFDS fetches: Debian's dataset-fashion-mnist.
+INSTALLED = {"fashion_mnist": Path("/usr/share/datasets/fashion-mnist")}
+
+
+def load(
+    name: str,
+    data_dir: str | Path | None = None,
+    *,
+    labels: str | None = None,
+    train_size: int | None = None,
+    image_size: int | None = None,
+) -> Dataset:
     """Load a dataset.
 
     Args:
@@ -22,18 +37,30 @@ def load(name: str, data_dir: str | Path | None = None) -> Dataset:
             TFDS image classification set such as `cifar10` or `emnist/balanced`, as `dataset_kind` tells them apart: a
             folder whose name is also that of a TFDS set is written as a path, `./cifar10`.
         data_dir: folder of prepared TFDS data; without it, TFDS's own (`~/tensorflow_datasets` or `$TFDS_DATA_DIR`).
+        labels: label field of a TFDS set that becomes `y_train`; without it, `label`.
+        train_size: training images to keep, see `Dataset.subset`; without it, all.
+        image_size: pixels of the shorter side, see `Dataset.resized`; without it, as they are.
 
     Returns:
         The dataset, its images as uint8.
 
     Raises:
-        UsageError: there is no such dataset, or it is not one of images with class labels.
+        UsageError: there is no such dataset, or it is not one of images with class labels, or it has no such labels,
+            fewer images or smaller ones.
         RunError: its data are missing and cannot be downloaded, or are damaged.
     """
     kind = dataset_kind(name)
     if kind in ("digits", "tfds") and is_folder_here(name):
         what = "the embedded set" if kind == "digits" else "the TFDS set"
         logger.warning("%s is %s here; the folder of that name is written ./%s", name, what, name)
+    _check_labels(name, kind, labels)
+    dataset = _load(name, kind, data_dir, labels)
+    if train_size is not None:
+        dataset = dataset.subset(train_size)
+    return dataset if image_size is None else dataset.resized(image_size)
+
+
+def _load(name: str, kind: DatasetKind, data_dir: str | Path | None, labels: str | None) -> Dataset:
     if kind == "digits":
         return load_digits()
     if kind == "npz":
@@ -44,12 +71,30 @@ def load(name: str, data_dir: str | Path | None = None) -> Dataset:
         from simplexlab.data.files import load_folder
 
         return load_folder(name)
-    from simplexlab.data.tfds_source import load_tfds
+    from simplexlab.data.tfds_source import TfdsSet
 
-    return load_tfds(name, data_dir)
+    source = TfdsSet(name, data_dir, labels)
+    if folder := installed(source):
+        from simplexlab.data.idx import load_idx
+
+        return load_idx(folder, name)
+    source.make_ready()
+    return source.read()
 
 
-def require(name: str, data_dir: str | Path | None = None) -> None:
+def _check_labels(name: str, kind: DatasetKind, labels: str | None) -> None:
+    if labels is not None and kind != "tfds":
+        hint = "; a .npz file holds true labels beside noisy ones as y_train_clean" if kind == "npz" else ""
+        raise UsageError(f"--labels {labels} chooses a label field of a TFDS set; {name} is none{hint}")
+
+
+def installed(source: "TfdsSet") -> Path | None:
+    """The folder of an installed package with this set, where TFDS has no copy of it."""
+    folder = INSTALLED.get(source.builder.name)
+    return folder if folder is not None and folder.is_dir() and source.state == "missing" else None
+
+
+def require(name: str, data_dir: str | Path | None = None, labels: str | None = None) -> None:
     """Fail as `load` would where data are missing, but at once and without TensorFlow.
 
     TensorFlow fixes threads and devices at its first operation, which may be that of reading a TFDS set: call `require`
@@ -58,16 +103,21 @@ def require(name: str, data_dir: str | Path | None = None) -> None:
     Args:
         name: what `load` takes.
         data_dir: what `load` takes.
+        labels: what `load` takes.
 
     Raises:
-        UsageError: there is no such file or TFDS set, or it is not one of images with class labels.
+        UsageError: there is no such file or TFDS set, or it is not one of images with class labels, or has no such
+            labels.
         RunError: the data of a TFDS set are missing and cannot be downloaded, or are damaged.
     """
     kind = dataset_kind(name)
+    _check_labels(name, kind, labels)
     if kind == "tfds":
         from simplexlab.data.tfds_source import TfdsSet
 
-        TfdsSet(name, data_dir).require()
+        source = TfdsSet(name, data_dir, labels)
+        if not installed(source):
+            source.require()
     elif kind != "digits" and not Path(name).expanduser().exists():
         from simplexlab.data.files import not_found
 
@@ -82,7 +132,8 @@ def availability(name: str, data_dir: str | Path | None = None) -> str:
         data_dir: folder of prepared TFDS data; without it, TFDS's own.
 
     Returns:
-        `embedded` (in the package), `prepared`, `archives here` (prepared at the first use), `missing`, or `damaged`.
+        `embedded` (in the package), `prepared`, `archives here` (prepared at the first use), `installed` (in a package
+        of the distribution), `missing`, or `damaged`.
 
     Raises:
         UsageError: there is no such dataset, or it is not one of images with class labels.
@@ -92,7 +143,8 @@ def availability(name: str, data_dir: str | Path | None = None) -> str:
     from simplexlab.data.tfds_source import TfdsSet
 
     try:
-        return TfdsSet(name, data_dir).state
+        source = TfdsSet(name, data_dir)
+        return "installed" if installed(source) else source.state
     except RunError:
         return "damaged"
 

@@ -37,13 +37,14 @@ class TfdsSet:
     Args:
         name: its TFDS name, with a config and a version where wanted: `cifar10`, `emnist/balanced`, `mnist:3.0.1`.
         data_dir: folder of prepared TFDS data; without it, TFDS's own.
+        labels: the field that holds the labels; without it, `label`.
 
     Raises:
-        UsageError: TFDS has no such set, or it is not one of images with class labels.
+        UsageError: TFDS has no such set, or it is not one of images with class labels, or has no such field of them.
         RunError: its prepared data are damaged.
     """
 
-    def __init__(self, name: str, data_dir: str | Path | None = None):
+    def __init__(self, name: str, data_dir: str | Path | None = None, labels: str | None = None):
         import tensorflow_datasets as tfds
 
         base, _, config = name.split(":")[0].partition("/")
@@ -66,16 +67,20 @@ class TfdsSet:
                 raise UsageError(f"{name} cannot be used: {_first_line(error)}") from error
         self.root = data_root(data_dir)
         self.folder = Path(self.builder.data_dir)
+        self.labels = labels or "label"
+        fields = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
+        image = fields.get("image")
+        label_fields = [field for field, kind in fields.items() if isinstance(kind, tfds.features.ClassLabel)]
         if not (
-            isinstance(features, tfds.features.FeaturesDict)
-            and {"image", "label"} <= set(features)
-            and isinstance(features["image"], tfds.features.Image)
-            and isinstance(features["label"], tfds.features.ClassLabel)
-            and features["image"].np_dtype == np.uint8
+            isinstance(image, tfds.features.Image)
+            and image.np_dtype == np.uint8
+            and (self.labels in label_fields or (labels and label_fields))
         ):
             raise UsageError(f"{name} is a TFDS set, but not one of 8-bit images with class labels")
-        self.image_shape: tuple[int | None, ...] = features["image"].shape
-        self.num_classes: int = features["label"].num_classes
+        if self.labels not in label_fields:
+            raise UsageError(f"--labels {labels}: {name} has no such label field; {nearest(labels, label_fields)}")
+        self.image_shape: tuple[int | None, ...] = image.shape
+        self.num_classes: int = fields[self.labels].num_classes
 
     @property
     def manual_folder(self) -> Path:
@@ -216,7 +221,9 @@ class TfdsSet:
     def read(self) -> Dataset:
         """Read the prepared data; the test set is the split `test`, or `validation` where there is none.
 
-        Classes without a training image (such as the eleven empty ones of `emnist/letters`) are left out.
+        Classes without a training image (such as the eleven empty ones of `emnist/letters`) are left out. Where the
+        chosen field holds other labels of the classes of `label` (as the human ones of `cifar10_n` do), `label` gives
+        the clean training labels and the test labels.
 
         Raises:
             UsageError: the set has no such splits, its images differ in size, or some have no label, or a class is in
@@ -227,47 +234,66 @@ class TfdsSet:
         test = "test" if "test" in splits else "validation"
         if "train" not in splits or test not in splits:
             raise UsageError(f"{self.name} has the splits {', '.join(splits)}; a train and a test split are needed")
-        x_train, y_train = self._read_split("train")
-        x_test, y_test = self._read_split(test)
-        names = self.builder.info.features["label"].names
+        noisy = self._labels_are_noisy()
+        true = "label" if noisy else self.labels
+        x_train, labels = self._read_split("train", *dict.fromkeys((self.labels, true)))
+        y_train = labels[self.labels]
+        x_test, tests = self._read_split(test, true)
+        names = self.builder.info.features[true].names
         if len(names) != self.num_classes:
             raise _damaged(self.name, self.folder, f"{len(names)} names for {self.num_classes} classes")
-        if min(y_train.min(), y_test.min()) < 0:
+        if min(y_train.min(), labels[true].min(), tests[true].min()) < 0:
             raise UsageError(f"{self.name} has images without a label")
         present = np.unique(y_train)
-        foreign = np.setdiff1d(y_test, present)
-        if len(foreign):
-            raise UsageError(f"{self.name}: the class {names[foreign[0]]} is in the {test} split only")
+        for where, others in (("labels of " + true, labels[true]), (test + " split", tests[true])):
+            foreign = np.setdiff1d(others, present)
+            if len(foreign):
+                raise UsageError(f"{self.name}: the class {names[foreign[0]]} is in the {where} only")
+
+        def numbered(labels: np.ndarray) -> np.ndarray:
+            return np.searchsorted(present, labels).astype(np.int32)
+
         return Dataset(
             name=self.name,
             x_train=x_train,
-            y_train=np.searchsorted(present, y_train).astype(np.int32),
+            y_train=numbered(y_train),
             x_test=x_test,
-            y_test=np.searchsorted(present, y_test).astype(np.int32),
+            y_test=numbered(tests[true]),
             class_names=tuple(names[label] for label in present),
+            y_train_clean=numbered(labels[true]) if noisy else None,
         )
 
-    def _read_split(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+    def _labels_are_noisy(self) -> bool:
+        """Whether the chosen field has the classes of `label`, that is as many, of the same names or of none."""
+        fields = dict(self.builder.info.features)
+        if self.labels == "label" or getattr(fields.get("label"), "num_classes", None) != self.num_classes:
+            return False
+        unnamed = [str(label) for label in range(self.num_classes)]
+        return fields[self.labels].names in (fields["label"].names, unnamed)
+
+    def _read_split(self, split: str, *fields: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         import tensorflow as tf
         import tensorflow_datasets as tfds
 
         count = self.builder.info.splits[split].num_examples
-        labels = np.empty(count, np.int32)
+        labels = {field: np.empty(count, np.int32) for field in fields}
         images = None
         position = 0
         try:
             with quiet_logs():
                 examples = self.builder.as_dataset(
                     split=split,
-                    decoders=tfds.decode.PartialDecoding({"image": True, "label": True}),
+                    decoders=tfds.decode.PartialDecoding(dict.fromkeys(("image", *fields), True)),
                     read_config=tfds.ReadConfig(try_autocache=False),
                 )
             # TFDS's own batches would pad images of different sizes without a word.
             for batch in examples.batch(1024).as_numpy_iterator():
                 if images is None:
                     images = np.empty((count, *batch["image"].shape[1:]), np.uint8)
-                end = position + len(batch["label"])
-                images[position:end], labels[position:end] = batch["image"], batch["label"]
+                end = position + len(batch["image"])
+                images[position:end] = batch["image"]
+                for field in fields:
+                    labels[field][position:end] = batch[field]
                 position = end
         except (tf.errors.OpError, ValueError, OSError) as error:
             if "Cannot batch tensors with different shapes" in str(error) or "could not broadcast" in str(error):
@@ -310,25 +336,6 @@ def import_archives(name: str, files: Iterable[str | Path], data_dir: str | Path
     if not source.prepared:
         source.prepare(found)
     return source
-
-
-def load_tfds(name: str, data_dir: str | Path | None = None) -> Dataset:
-    """Load a TFDS image classification set, preparing it first where needed.
-
-    Args:
-        name: its TFDS name.
-        data_dir: folder of prepared TFDS data; without it, TFDS's own.
-
-    Returns:
-        The dataset.
-
-    Raises:
-        UsageError: there is no such set, or it is not one of images of one size with class labels.
-        RunError: its data are missing and cannot be downloaded, or are damaged.
-    """
-    source = TfdsSet(name, data_dir)
-    source.make_ready()
-    return source.read()
 
 
 def _unknown(name: str) -> str:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from simplexlab.config import Experiment
-from simplexlab.data import Dataset, load
+from simplexlab.data import Dataset
 from simplexlab.evaluation import Representations, evaluate
 from simplexlab.quiet import quiet_stderr
 from simplexlab.training import runtime
-from simplexlab.training.description import criterion_of
+from simplexlab.training.description import criterion_of, load_dataset
 
 MATRIX_SIZES = {"CPU": 2048, "GPU": 8192}
 REPEATS = 5
@@ -40,7 +40,7 @@ def benchmark(experiment: Experiment, seconds: float = 10.0) -> dict[str, Any]:
         RunError: the data are missing.
     """
     experiment = experiment.resolve()
-    dataset = load(experiment.dataset, experiment.data_dir)
+    dataset = load_dataset(experiment)
     with runtime.keras_precision(experiment.precision):
         return _measure(experiment, dataset, seconds)
 

@@ -52,10 +52,10 @@ class Task:
 
 def prepare(experiment: Experiment, cluster: Cluster) -> Task:
     """Load the data and corrupt the labels."""
-    require(experiment.dataset, experiment.data_dir)
+    require(experiment.dataset, experiment.data_dir, experiment.labels)
     # TensorFlow, which reads TFDS sets, takes threads, devices and cluster only before its first operation.
     started = runtime.start(experiment, cluster) if dataset_kind(experiment.dataset) == "tfds" else None
-    dataset = load(experiment.dataset, experiment.data_dir)
+    dataset = load_dataset(experiment)
     labels, flipped = corrupt_labels(
         dataset.y_train,
         experiment.corrupt,
@@ -66,6 +66,17 @@ def prepare(experiment: Experiment, cluster: Cluster) -> Task:
     )
     check_classes(labels, dataset.num_classes)
     return Task(experiment, dataset, labels, flipped, cluster, started)
+
+
+def load_dataset(experiment: Experiment) -> Dataset:
+    """The dataset of an experiment, as `load` gives it."""
+    return load(
+        experiment.dataset,
+        experiment.data_dir,
+        labels=experiment.labels,
+        train_size=experiment.train_size,
+        image_size=experiment.image_size,
+    )
 
 
 def run_stem(experiment: Experiment) -> str:

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 
 from simplexlab.config import Experiment
-from simplexlab.data import load
 from simplexlab.errors import RunError, UsageError
 from simplexlab.evaluation import Representations, evaluate
 from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import read_labels, read_run
 from simplexlab.training import runtime
-from simplexlab.training.description import criterion_of
+from simplexlab.training.description import criterion_of, load_dataset
 
 # What another batch normalisation kernel and another order of sums may change: about 1e-6 relative in float32. An
 # image next to a decision boundary may change sides, hence one image for the errors.
@@ -40,7 +39,7 @@ def reevaluate(folder: Path) -> dict[str, Any]:
     if not model_path.exists() or run.result is None:
         raise UsageError(f"run {run.name} is {run.status.state} and has no trained model to evaluate")
     experiment = Experiment.from_dict(run.config["experiment"])
-    dataset = load(experiment.dataset, experiment.data_dir)
+    dataset = load_dataset(experiment)
     labels, _ = read_labels(run.path)
     with runtime.keras_precision(experiment.precision):
         import keras

@@ -97,6 +97,22 @@ def test_bad_arrays_in_an_npz_are_named(save, changes, message):
     assert "\n" not in str(raised.value)
 
 
+def test_npz_with_true_labels_beside_noisy_ones(save):
+    noisy = np.roll(np.arange(12) % 3, 1)
+    dataset = load(save(y_train=noisy, y_train_clean=(np.arange(12) % 3)[:, None]))
+    np.testing.assert_array_equal(dataset.y_train, noisy)
+    np.testing.assert_array_equal(dataset.y_train_clean, np.arange(12) % 3)
+    assert dataset.y_train_clean.dtype == np.int32
+    assert load(save()).y_train_clean is None
+    with pytest.raises(UsageError, match="12 training labels but 11 in y_train_clean"):
+        load(save(y_train_clean=np.arange(11) % 3))
+
+
+def test_labels_are_a_field_of_a_tfds_set(save):
+    with pytest.raises(UsageError, match=r"--labels worse_label chooses .* TFDS set; .* as y_train_clean$"):
+        load(save(), labels="worse_label")
+
+
 def test_npz_with_missing_keys_lists_them(tmp_path):
     np.savez(tmp_path / "made.npz", x_train=np.zeros(3), labels=np.zeros(3))
     with pytest.raises(UsageError, match=r"lacks y_train, x_test, y_test; .*\(it holds x_train, labels\)"):

@@ -2,6 +2,7 @@ import dataclasses
 import functools
 import hashlib
 import http.server
+import json
 import os
 import shutil
 import socket
@@ -303,6 +304,88 @@ def test_changed_byte_in_prepared_data_is_noticed(small_cifar10, tmp_path, offli
 def test_names_that_cannot_be_used(name, message, tmp_path, offline):
     with pytest.raises(UsageError, match=message):
         load(name, tmp_path)
+
+
+@dataclasses.dataclass(frozen=True)
+class SmallHumanLabels:
+    """The files of `cifar10_n`: the archive of `small_cifar10` and those that TFDS does not fetch."""
+
+    files: list
+    worse: np.ndarray  # label of each image of the archive, in its order
+
+
+@pytest.fixture
+def human_labels(small_cifar10, tmp_path, monkeypatch):
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download.checksums import UrlInfo
+
+    contents = small_cifar10.archive.read_bytes()
+    info = UrlInfo(tfds.core.utils.Size(len(contents)), hashlib.sha256(contents).hexdigest(), "cifar-10-binary.tar.gz")
+    monkeypatch.setattr(tfds.builder_cls("cifar10_n"), "url_infos", {small_cifar10.url: info})
+    generator = np.random.default_rng(3)
+    count = len(small_cifar10.y_train)
+    labels = small_cifar10.y_train[:, None] + np.array([0, 0, 1, 2, 3, 4])  # clean, aggre, worse, random1 … random3
+    labels[::2, 2] -= 1  # half of the worse labels are right
+    labels %= 10
+    order = generator.permutation(count)
+    folder = tmp_path / "fetched"
+    folder.mkdir()
+    header = "clean_label,aggre_label,worse_label,random_label1,random_label2,random_label3"
+    np.savetxt(
+        folder / "CIFAR-10_human_annotations.csv", labels[order], "%d", delimiter=",", header=header, comments=""
+    )
+    np.savetxt(folder / "side_info_cifar10N.csv", np.ones((count // 10, 7)), delimiter=",", header="h", comments="")
+    np.save(folder / "image_order_c10.npy", order)
+    return SmallHumanLabels([small_cifar10.archive, *sorted(folder.iterdir())], labels[:, 2])
+
+
+def test_human_labels_of_cifar10_n(human_labels, small_cifar10, tmp_path, simplexlab, offline):
+    data = tmp_path / "data"
+    options = ("--data-dir", data, "--json")
+    code, out, _ = simplexlab("data", "check", "cifar10_n", *options)
+    assert code == 1
+    wanted = {archive["filename"]: archive["url"] for archive in json.loads(out)["archives"]}
+    assert wanted == {file.name: small_cifar10.url if file.suffix == ".gz" else None for file in human_labels.files}
+    with pytest.raises(RunError, match=r"TFDS does not fetch all of it; fetch the 3 files that .* lists"):
+        load("cifar10_n", data)
+    code, _, err = simplexlab("data", "import", "cifar10_n", *human_labels.files[:-1], *options)
+    assert code == 2
+    assert err.splitlines()[-1] == "simplexlab: cifar10_n also needs side_info_cifar10N.csv"
+    code, _, err = simplexlab("data", "import", "cifar10_n", *human_labels.files, *options)
+    assert code == 0, err
+    assert availability("cifar10_n", data) == "prepared"
+
+    dataset = load("cifar10_n", data, labels="worse_label")
+    assert dataset.class_names[:2] == ("airplane", "automobile")
+    given = {image.tobytes(): label for image, label in zip(small_cifar10.x_train, human_labels.worse, strict=True)}
+    true = {image.tobytes(): label for image, label in zip(small_cifar10.x_train, small_cifar10.y_train, strict=True)}
+    assert [given[image.tobytes()] for image in dataset.x_train] == dataset.y_train.tolist()
+    assert [true[image.tobytes()] for image in dataset.x_train] == dataset.y_train_clean.tolist()
+    assert np.mean(dataset.y_train == dataset.y_train_clean) == 0.5
+    # The test set has no human labels (TFDS says −1): it keeps its own.
+    expected = sorted_pairs(small_cifar10.x_test, small_cifar10.y_test)[1]
+    np.testing.assert_array_equal(sorted_pairs(dataset.x_test, dataset.y_test)[1], expected)
+    clean = load("cifar10_n", data)
+    assert clean.y_train_clean is None
+    np.testing.assert_array_equal(clean.y_train, dataset.y_train_clean)
+
+
+def test_label_fields_that_a_set_does_not_have(small_cifar10, small_cifar100):
+    with pytest.raises(UsageError, match=r"--labels worse_label: cifar10 has no such label field; .*Known: label$"):
+        load("cifar10", small_cifar10.data_dir, labels="worse_label")
+    with pytest.raises(UsageError, match=r"--labels coarse: cifar100 has .* did you mean coarse_label\?"):
+        load("cifar100", small_cifar100.data_dir, labels="coarse")
+    with pytest.raises(UsageError, match="--labels image: cifar10 has no such label field"):
+        load("cifar10", small_cifar10.data_dir, labels="image")
+
+
+def test_labels_of_other_classes_are_no_noise(small_cifar100):
+    dataset = load("cifar100", small_cifar100.data_dir, labels="coarse_label")
+    assert dataset.num_classes == 20
+    assert dataset.y_train_clean is None
+    pairs = zip(small_cifar100.x_test, small_cifar100.y_test // 5, strict=True)
+    coarse = {image.tobytes(): label for image, label in pairs}
+    assert [coarse[image.tobytes()] for image in dataset.x_test] == dataset.y_test.tolist()
 
 
 @pytest.fixture
