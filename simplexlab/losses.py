@@ -104,6 +104,12 @@ def _global_batch(anchors, labels):
     context = tf.distribute.get_replica_context() if tf.distribute.has_strategy() else None
     if context is None or context.num_replicas_in_sync == 1:
         return anchors, labels, 0
-    sizes = context.all_gather(tf.shape(anchors)[:1], axis=0)
-    first = tf.reduce_sum(sizes[: context.replica_id_in_sync_group])
-    return context.all_gather(anchors, axis=0), context.all_gather(labels, axis=0), first
+    if anchors.shape[0] is None:
+        sizes = context.all_gather(tf.shape(anchors)[:1], axis=0)
+        first = tf.reduce_sum(sizes[: context.replica_id_in_sync_group])
+        return context.all_gather(anchors, axis=0), context.all_gather(labels, axis=0), first
+    # Every replica adds its batch, in its place among zeros: a gather would first gather the sizes, on the host.
+    first = context.replica_id_in_sync_group * anchors.shape[0]
+    after = (context.num_replicas_in_sync - 1) * anchors.shape[0] - first
+    parts = [tf.pad(anchors, [[first, after], [0, 0]]), tf.pad(labels, [[first, after]])]
+    return *context.all_reduce(tf.distribute.ReduceOp.SUM, parts), first

@@ -23,22 +23,23 @@ def augment(
         start: position of `images[0]` in the global batch.
 
     Returns:
-        uint8 (b, H, W, C).
+        float32 (b, H, W, C), of whole numbers.
     """
     count, height, width, channels = images.shape
     padding = min(4, round(min(height, width) / 8))
     draws = tf.random.stateless_uniform(
         (batch_size, 4), stateless_seed(seed, step, AUGMENTATION), 0, 2**31 - 1, tf.int32, alg="philox"
     )
-    draws = tf.slice(draws, [start, 0], [count, 4])
+    draws = tf.slice(tf.cast(draws, tf.int64), [start, 0], [count, 4])  # int32 would be computed with on the host
     crops, flips = draws[:, 0:1] % 2, draws[:, 1:2] % 2
     shifts = crops * (draws[:, 2:4] % (2 * padding + 1) - padding)
 
-    rows = tf.range(height) + shifts[:, 0:1]
-    columns = tf.range(width)
+    rows = tf.range(height, dtype=tf.int64) + shifts[:, 0:1]
+    columns = tf.range(width, dtype=tf.int64)
     columns = tf.where(flips == 1, width - 1 - columns, columns) + shifts[:, 1:2]
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
     positions = tf.where(inside, rows[:, :, None] * width + columns[:, None, :], height * width)
-    black = tf.zeros((count, 1, channels), images.dtype)
-    pixels = tf.concat([tf.reshape(images, (count, height * width, channels)), black], axis=1)
+    # TensorFlow gathers uint8 from a tensor on the host only.
+    pixels = tf.reshape(tf.cast(images, tf.float32), (count, height * width, channels))
+    pixels = tf.concat([pixels, tf.zeros((count, 1, channels))], axis=1)
     return tf.gather(pixels, positions, batch_dims=1)

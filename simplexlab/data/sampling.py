@@ -17,7 +17,8 @@ def stateless_seed(seed: int | tf.Tensor, step: int | tf.Tensor, purpose: int) -
     Returns:
         int64 (2,).
     """
-    return tf.stack([tf.cast(seed, tf.int64) * 2 + purpose, tf.cast(step, tf.int64)])
+    with tf.device("CPU:0"):  # TensorFlow takes seeds from the host's memory
+        return tf.stack([tf.cast(seed, tf.int64) * 2 + purpose, tf.cast(step, tf.int64)])
 
 
 def batch_indices(seed: int | tf.Tensor, step: int | tf.Tensor, batch_size: int, num_samples: int) -> tf.Tensor:
@@ -32,8 +33,9 @@ def batch_indices(seed: int | tf.Tensor, step: int | tf.Tensor, batch_size: int,
         num_samples: size of the training set.
 
     Returns:
-        int32 (batch_size,), each in [0, num_samples).
+        int64 (batch_size,), each in [0, num_samples).
     """
-    return tf.random.stateless_uniform(
+    draws = tf.random.stateless_uniform(
         (batch_size,), stateless_seed(seed, step, INDICES), 0, num_samples, tf.int32, alg="philox"
     )
+    return tf.cast(draws, tf.int64)  # int32 would be computed with on the host

@@ -14,8 +14,10 @@ from simplexlab.data.sampling import batch_indices
 from simplexlab.training.learner import Learner
 from simplexlab.training.runtime import Runtime
 
-ENCODED_PIXELS = {"CPU": 2**17, "GPU": 2**19}  # at once on a replica, of all images of a part
+ENCODED_PIXELS = {"CPU": 2**17, "GPU": 2**21}  # at once on a replica, of all images of a part
 CHUNK_SECONDS = 0.5
+LONGEST_CHUNK = 1000
+HOST = "CPU:0"
 
 
 class Loop:
@@ -24,6 +26,10 @@ class Loop:
     Step t draws the indices of its global batch from (seed, t) alone; replica r of R takes the r-th share. So one
     device, several replicas and a resumed run see the same batches, and the loss of step t does not depend on how
     many steps a graph call runs.
+
+    Images and labels are variables, one of each on every device of this worker: a gather from a variable has kernels
+    for uint8 on GPUs, which one from a tensor lacks. What counts there is int64, as TensorFlow keeps int32 in the
+    host's memory; what the host alone needs, the number of the step and the seeds made of it, stays on the host.
 
     Args:
         experiment: resolved options.
@@ -42,9 +48,11 @@ class Loop:
         self.strategy = runtime.strategy
         self.replicas = runtime.replicas
         self.share = experiment.batch_size // self.replicas
-        # Both splits in one tensor: they are encoded together.
+        self.devices = self.strategy.extended.worker_devices
+        # Both splits in one variable: they are encoded together.
         self.images = self._resident(np.concatenate([dataset.x_train, dataset.x_test]))
-        self.labels = self._resident(labels.astype(np.int32))
+        self.labels = self._resident(labels.astype(np.int64))
+        self.losses = self._resident(np.zeros(LONGEST_CHUNK, learner.loss_dtype))
         self.train_size, self.size = len(labels), len(labels) + len(dataset.y_test)
         self._replica_step = tf.function(self._step, autograph=False, jit_compile=True) if runtime.jit else self._step
         self._replica_encode = (
@@ -66,47 +74,56 @@ class Loop:
         while step < stop:
             count = self.runtime.gather(min(self._chunk, stop - step))[0]
             began = time.perf_counter()
-            losses = self._run_steps(
-                tf.constant(step, tf.int64), tf.constant(count, tf.int64), self.images, self.labels
-            )
-            losses = losses.numpy().astype(np.float64)
+            losses = self._run_steps(tf.constant(step), tf.constant(count)).numpy()[:count].astype(np.float64)
             seconds = (time.perf_counter() - began) / count
             # The first call of all also traces the graph: its time says nothing about a step.
-            self._chunk = max(1, min(1000, math.ceil(CHUNK_SECONDS / seconds))) if step > start or count > 1 else 2
+            self._chunk = (
+                max(1, min(LONGEST_CHUNK, math.ceil(CHUNK_SECONDS / seconds))) if step > start or count > 1 else 2
+            )
             step += count
             yield step, losses
 
     def encode(self) -> tuple[np.ndarray, np.ndarray]:
         """Representations of all training and of all test images, (N, h) and (M, h), by the encoder in inference."""
         starts = range(0, self.size, self.encoded_share * self.replicas)
-        values = np.concatenate([self._encode(tf.constant(start), self.images).numpy() for start in starts])
+        # A GPU goes on to the next part while the one before is copied to the host.
+        parts = [part for start in starts for part in self._gathered(self._encode(tf.constant(start)))]
+        values = np.concatenate([part.numpy() for part in parts])
         return values[: self.train_size], values[self.train_size : self.size]
 
-    def _resident(self, array: np.ndarray):
-        return self.strategy.experimental_distribute_values_from_function(lambda _: tf.identity(array))
+    def _resident(self, array: np.ndarray) -> list[tf.Variable]:
+        """A copy of the array on every device of this worker."""
+        variables = []
+        for device in self.devices:
+            with tf.device(device):
+                variables.append(tf.Variable(array, trainable=False))
+        return variables
 
     # Without AutoGraph: it would take the start of a run half a second to find no control flow to translate.
-    @tf.function(autograph=False, reduce_retracing=True)
-    def _run_steps(self, start, count, images, labels):
-        def one_step(offset, losses):
-            shares = self.strategy.run(self._replica_step, (start + tf.cast(offset, tf.int64), images, labels))
-            return offset + 1, losses.write(offset, self.strategy.reduce(tf.distribute.ReduceOp.SUM, shares, axis=None))
+    @tf.function(autograph=False)
+    def _run_steps(self, start, count):
+        """The losses of `count` steps, first in a vector of `LONGEST_CHUNK`; added up over the replicas once."""
 
-        count = tf.cast(count, tf.int32)
-        losses = tf.TensorArray(self.learner.loss_dtype, count)
-        _, losses = tf.while_loop(lambda offset, _: offset < count, one_step, (0, losses))
-        return losses.stack()
+        def one_step(offset):
+            with tf.device(HOST):
+                step, position = tf.cast(start + offset, tf.int64), tf.cast(offset, tf.int64)
+            shares = self._local(self.strategy.run(self._replica_step, (step,)))
+            for device, losses, share in zip(self.devices, self.losses, shares, strict=True):
+                with tf.device(device):
+                    losses.assign(tf.where(tf.range(LONGEST_CHUNK, dtype=tf.int64) == position, share, losses))
+            return offset + 1
 
-    def _step(self, step, images, labels):
+        tf.while_loop(lambda offset: offset < count, one_step, [0])
+        return self._local(self.strategy.run(self._total_losses))[0]
+
+    def _total_losses(self):
+        context = tf.distribute.get_replica_context()
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, self._here(self.losses).read_value())
+
+    def _step(self, step):
         """One step of one replica; returns its part of the mean loss of the global batch."""
         experiment, learner = self.experiment, self.learner
-        first = self._replica() * self.share
-        indices = batch_indices(experiment.seed, step, experiment.batch_size, self.train_size)
-        indices = tf.slice(indices, [first], [self.share])
-        batch = tf.gather(images, indices)
-        targets = tf.gather(labels, indices)
-        if experiment.augment:
-            batch = augment(batch, experiment.seed, step, experiment.batch_size, first)
+        batch, targets = self._batch(step)
         with tf.GradientTape() as tape:
             outputs = learner.model(batch, training=True)
             loss = tf.reduce_mean(learner.loss(targets, outputs)) / self.replicas
@@ -114,14 +131,40 @@ class Loop:
         learner.optimizer.apply(tape.gradient(loss, variables), variables)
         return loss
 
+    def _batch(self, step):
+        """The share of one replica in the batch of a step: images and labels."""
+        experiment, first = self.experiment, self._replica() * self.share
+        indices = batch_indices(experiment.seed, step, experiment.batch_size, self.train_size)
+        indices = tf.slice(indices, [first], [self.share])
+        images, labels = tf.gather(self._here(self.images), indices), tf.gather(self._here(self.labels), indices)
+        if experiment.augment:
+            images = augment(images, experiment.seed, step, experiment.batch_size, first)
+        return images, labels
+
     @tf.function(autograph=False, reduce_retracing=True)
-    def _encode(self, start, images):
-        return self.strategy.gather(self.strategy.run(self._replica_encode, (start, images)), axis=0)
+    def _encode(self, start):
+        return self.strategy.run(self._replica_encode, (start,))
 
-    def _encode_part(self, start, images):
-        indices = start + self._replica() * self.encoded_share + tf.range(self.encoded_share)
-        indices = tf.minimum(indices, tf.shape(images)[0] - 1)
-        return tf.cast(self.learner.encoder(tf.gather(images, indices), training=False), self.learner.loss_dtype)
+    def _encode_part(self, start):
+        with tf.device(HOST):
+            first = tf.cast(start + self._replica() * self.encoded_share, tf.int64)
+        indices = tf.minimum(first + tf.range(self.encoded_share, dtype=tf.int64), self.size - 1)
+        images = tf.gather(self._here(self.images), indices)
+        return tf.cast(self.learner.encoder(images, training=False), self.learner.loss_dtype)
 
-    def _replica(self):
-        return tf.distribute.get_replica_context().replica_id_in_sync_group
+    def _gathered(self, values) -> tuple[tf.Tensor, ...]:
+        """What each replica of all workers has computed, in their order."""
+        if self.replicas > len(self.devices):
+            return (self.strategy.gather(values, axis=0),)
+        return self._local(values)
+
+    def _local(self, values) -> tuple[tf.Tensor, ...]:
+        """What each replica of this worker has computed."""
+        return self.strategy.experimental_local_results(values)
+
+    def _here(self, values):
+        """The one of this replica, of a list with one for each replica of this worker."""
+        return values[self._replica() % len(self.devices)]
+
+    def _replica(self) -> int:
+        return int(tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group))

@@ -1,6 +1,7 @@
 """Start TensorFlow for one run, quietly, with its threads and replicas; what of the process it changes meanwhile."""
 
 import contextlib
+import functools
 import os
 import re
 from collections.abc import Iterator
@@ -111,11 +112,17 @@ def start(experiment: Experiment, cluster: Cluster = Cluster(), pixels: int | No
     with quiet_stderr():
         tf.config.list_logical_devices()
         if len(names) > 1 and not several:
-            operations = None if "GPU" in names[0] else tf.distribute.ReductionToOneDevice()
-            strategy = tf.distribute.MirroredStrategy(names, cross_device_ops=operations)
+            strategy = _mirrored_strategy(tuple(names))
         elif not several:
             strategy = tf.distribute.OneDeviceStrategy(names[0])
     return Runtime(strategy, jit, tuple(names), cluster)
+
+
+@functools.cache  # a second one on the same devices would number its collectives as the first one did, which fails
+def _mirrored_strategy(devices: tuple[str, ...]) -> Any:
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(devices)
 
 
 @contextlib.contextmanager

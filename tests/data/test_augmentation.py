@@ -31,7 +31,7 @@ def explain(image, augmented, padding):
 def test_every_image_is_a_crop_of_the_padded_one_or_its_mirror_image(height, width, padding):
     images = numbered(24, height, width)
     augmented = augment(images, 0, 5, 24).numpy()
-    assert augmented.dtype == np.uint8
+    assert augmented.dtype == np.float32
     shifts = [explain(image, result, padding) for image, result in zip(images, augmented, strict=True)]
     assert all(len(found) == 1 for found in shifts)
     assert max(max(abs(row), abs(column)) for ((row, column, _),) in shifts) == padding
