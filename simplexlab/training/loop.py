@@ -122,7 +122,7 @@ class Loop:
 
     def _step(self, step):
         """One step of one replica; returns its part of the mean loss of the global batch."""
-        experiment, learner = self.experiment, self.learner
+        learner = self.learner
         batch, targets = self._batch(step)
         with tf.GradientTape() as tape:
             outputs = learner.model(batch, training=True)
