@@ -1,6 +1,7 @@
 """Figures 2, 7 and 8 and the report, from a sweep whose growth and geometry are known."""
 
 import base64
+import dataclasses
 import json
 import re
 
@@ -150,6 +151,51 @@ def test_figure_7_shows_the_runs_of_one_corruption(sweep):
     assert distributions.distributions(runs, 0.6)["panels"][0]["runs"][-1]["run"] == "sc-0.6-s2"
     with pytest.raises(UsageError, match=r"there are 0, 0\.2, 0\.4"):
         distributions.distributions(runs, 0.5)
+
+
+def as_many(runs, copies):
+    """The runs, each with `copies` further seeds."""
+    many = []
+    for run in runs:
+        for copy in range(copies):
+            config = {
+                **run.config,
+                "experiment": {**run.config["experiment"], "seed": 1000 * copy + run.result["seed"]},
+            }
+            many.append(dataclasses.replace(run, name=f"{run.name}-{copy}", config=config))
+    return many
+
+
+def test_many_runs_share_the_box_of_their_curve(sweep):
+    runs = as_many(runs_of(sweep), 20)
+    numbers = distributions.distributions(runs)
+    (panel,) = numbers["panels"]
+    assert [(box["label"], box["runs"]) for box in panel["boxes"]] == [("CE", 60), ("CE-fix", 60), ("SC", 60)]
+    assert panel["boxes"][0]["class_mean_similarity"]["q25"] == SPREAD["q25"]
+    assert panel["boxes"][2]["weight_similarity"] is None
+    figure, caption = draw(distributions, numbers)
+    assert [len(axes.patches) for axes in figure.axes[:3]] == [3, 2, 3]
+    assert sum(len(line.get_xdata()) for line in figure.axes[3].lines if line.get_marker() == "o") == 180
+    assert "the median over the runs of the box" in caption
+    for run in runs:
+        run.config["experiment"]["temperature"] = 0.1 if run.result["seed"] else 0.5
+    labels = [box["label"] for box in distributions.distributions(runs)["panels"][0]["boxes"]]
+    assert set(labels) == {"CE", "CE-fix", "SC\ntemperature 0.1", "SC\ntemperature 0.5"}
+    for index, run in enumerate(runs):
+        run.config["experiment"]["width"] = 1 + index % 20  # more curves than boxes that can be told apart
+    labels = [box["label"] for box in distributions.distributions(runs)["panels"][0]["boxes"]]
+    assert labels == ["CE", "CE-fix", "SC"]
+
+
+def test_the_legend_of_many_curves_names_the_losses(sweep):
+    runs = [run for run in runs_of(sweep) if run.result["corrupt"] in (0, 0.4, 0.8)]
+    many = as_many(runs, 10)
+    for index, run in enumerate(many):
+        run.config["experiment"]["momentum"] = index % 10 / 10
+    figure, _ = draw(time_to_fit, curves.time_to_fit(many, 8))
+    texts = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert [text.split(",")[0] for text in texts[:3]] == ["CE: 10 curves", "CE-fix: 10 curves", "SC: 10 curves"]
+    assert "exponents" in texts[0]
 
 
 def test_without_finished_runs_the_figures_say_so(tmp_path):
