@@ -1,4 +1,4 @@
-"""The bounds of the paper, the laws of batch label counts, and exact losses of free configurations (numpy alone)."""
+"""Bounds, floors with certificates, laws of batch label counts, exact losses of free configurations (numpy alone)."""
 
 from simplexlab.theory.conditions import conditions_ce, conditions_sc
 from simplexlab.theory.contrastive import (
@@ -8,7 +8,9 @@ from simplexlab.theory.contrastive import (
     paired_excess,
     sc_bound,
 )
+from simplexlab.theory.contrastive_floor import sc_floor, sc_floor_of_batches, sc_floor_of_composition
 from simplexlab.theory.contrastive_loss import AllBatches, sc_loss_batch, sc_loss_batches
+from simplexlab.theory.contrastive_mean import sc_composition_value, sc_expected_loss
 from simplexlab.theory.cross_entropy import (
     ce_bound_frobenius,
     ce_bound_max_norm,
@@ -16,21 +18,37 @@ from simplexlab.theory.cross_entropy import (
     ce_loss,
     optimal_weight_norm,
 )
+from simplexlab.theory.cross_entropy_floor import ce_floor
+from simplexlab.theory.fixed_head import fixed_head_floor
+from simplexlab.theory.floor import Floor
+from simplexlab.theory.logit_losses import CrossEntropy, LogitLoss, SmoothedCrossEntropy, SquaredError
 
 __all__ = [
     "AllBatches",
+    "CrossEntropy",
+    "Floor",
+    "LogitLoss",
+    "SmoothedCrossEntropy",
+    "SquaredError",
     "ce_bound_frobenius",
     "ce_bound_max_norm",
     "ce_bound_weight_decay",
+    "ce_floor",
     "ce_loss",
     "composition_value",
     "conditions_ce",
     "conditions_sc",
+    "fixed_head_floor",
     "inner_product_gap",
     "log_label_count_law",
     "optimal_weight_norm",
     "paired_excess",
     "sc_bound",
+    "sc_composition_value",
+    "sc_expected_loss",
+    "sc_floor",
+    "sc_floor_of_batches",
+    "sc_floor_of_composition",
     "sc_loss_batch",
     "sc_loss_batches",
 ]

@@ -58,7 +58,7 @@ def sc_bound(
     choice("reduction", reduction, REDUCTIONS)
     gap = inner_product_gap(num_classes, radius=radius, temperature=temperature, features=features)
     counts = np.arange(batch_size + 1)
-    bound = num_classes * np.sum(np.exp(log_law) * _class_value(counts, batch_size, gap))
+    bound = num_classes * np.sum(np.exp(log_law) * class_value(counts, batch_size, gap))
     return float(bound if reduction == "sum" else bound / batch_size)
 
 
@@ -104,13 +104,24 @@ def log_label_count_law(
             first, last = max(0, batch_size - others), min(own, batch_size)
             count = count[first:last]
             ratio = (own - count) / (count + 1) * ((batch_size - count) / (others - batch_size + count + 1))
+    law = np.full(batch_size + 1, -np.inf)
+    law[first : last + 1] = _log_law(ratio)
+    return law
+
+
+def binomial_log_law(draws: int, probability: float) -> np.ndarray:
+    """log P(l) for l = 0 … n of the binomial law of n draws, shape (n+1,)."""
+    count = np.arange(draws, dtype=np.float64)
+    return _log_law((draws - count) / (count + 1) * (probability / (1 - probability)))
+
+
+def _log_law(ratios: np.ndarray) -> np.ndarray:
+    """Logarithm of the law whose ratios P(l+1)/P(l) are given."""
     # Sums of log-ratios outward from the mode, so that the likely counts carry the smallest rounding errors.
-    log_ratio = np.log(ratio)
+    log_ratio = np.log(ratios)
     mode = int(np.argmax(np.concatenate([[0.0], np.cumsum(log_ratio)])))
     relative = np.concatenate([-np.cumsum(log_ratio[:mode][::-1])[::-1], [0.0], np.cumsum(log_ratio[mode:])])
-    law = np.full(batch_size + 1, -np.inf)
-    law[first : last + 1] = relative - np.log(np.sum(np.exp(relative)))
-    return law
+    return relative - np.log(np.sum(np.exp(relative)))
 
 
 def inner_product_gap(
@@ -132,16 +143,23 @@ def inner_product_gap(
         ValueError: an argument out of range, both or neither of radius and temperature.
     """
     num_classes = whole("number of classes", num_classes, 2)
-    if (radius is None) == (temperature is None):
-        raise ValueError("give the radius or the temperature, one of the two")
     with np.errstate(over="ignore"):  # an infinite gap has the right limit
-        square = (
-            np.square(np.float64(positive("radius", radius)))
-            if temperature is None
-            else 1 / np.float64(positive("temperature", temperature))
-        )
+        square = squared_radius(radius, temperature)
         ratio = num_classes / (num_classes - 1)
         return float(square * (ratio if choice("features", features, FEATURES) == "free" else 1.0))
+
+
+def squared_radius(radius: float | None, temperature: float | None) -> np.float64:
+    """ρ² of the sphere, from ρ or from τ with ρ² = 1/τ.
+
+    Raises:
+        ValueError: an argument out of range, both or neither of radius and temperature.
+    """
+    if (radius is None) == (temperature is None):
+        raise ValueError("give the radius or the temperature, one of the two")
+    if temperature is None:
+        return np.square(np.float64(positive("radius", radius)))
+    return 1 / np.float64(positive("temperature", temperature))
 
 
 def composition_value(label_counts: ArrayLike, radius: float, *, features: Features = "free") -> np.ndarray:
@@ -166,7 +184,7 @@ def composition_value(label_counts: ArrayLike, radius: float, *, features: Featu
     if counts.ndim == 0 or counts.dtype.kind not in "iu" or (counts.size and counts.min() < 0):
         raise ValueError("the label counts must be whole numbers of at least 0, one for each class")
     gap = inner_product_gap(counts.shape[-1], radius=radius, features=features)
-    return _class_value(counts, counts.sum(axis=-1, keepdims=True), gap).sum(axis=-1)
+    return class_value(counts, counts.sum(axis=-1, keepdims=True), gap).sum(axis=-1)
 
 
 def paired_excess(
@@ -198,7 +216,7 @@ def paired_excess(
     return float(differences.mean()), float(error)
 
 
-def _class_value(count: np.ndarray, batch_size: ArrayLike, gap: float) -> np.ndarray:
+def class_value(count: ArrayLike, batch_size: ArrayLike, gap: float) -> np.ndarray:
     """l·log(l − 1 + (b − l)·exp(−g)), and 0 for l ≤ 1."""
     count = np.asarray(count, dtype=np.float64)
     with np.errstate(divide="ignore"):
