@@ -15,7 +15,7 @@ from simplexlab.config import flag, format_value
 from simplexlab.errors import UsageError
 from simplexlab.figures import distributions, time_to_fit
 from simplexlab.figures.style import styled
-from simplexlab.runs import Run
+from simplexlab.runs import LeftOut, Run
 from simplexlab.sweep import SweepFolder, curves, rows, runs_of, varied_options
 from simplexlab.sweep.curves import LABELS
 
@@ -60,7 +60,10 @@ def report(sweep: SweepFolder) -> str:
     Returns:
         HTML that needs no other file and no network.
     """
-    runs = runs_of(sweep)
+    left_out: list[LeftOut] = []
+    runs = runs_of(sweep, left_out)
+    if not runs:
+        raise UsageError(f"{sweep.path}: no run can be read; {left_out[0].name}: {left_out[0].why}")
     table = rows(runs)
     title = f"Sweep {sweep.path.resolve().name}"
     parts = [
@@ -72,6 +75,7 @@ def report(sweep: SweepFolder) -> str:
         _section("Loss against theory", _loss_against_theory(runs)),
         _section("Geometry", _geometry(runs)),
         _section("Every run", _runs_table(table)),
+        *([_section("Left out", _table(("run", "why"), left_out))] if left_out else []),
         _section("The commands that repeat it", _commands(sweep)),
     ]
     return (

@@ -89,9 +89,14 @@ def test_names_of_temporaries_cannot_be_guessed_and_are_known_again(tmp_path):
 def test_what_fails_leaves_what_was_there(tmp_path):
     file = tmp_path / "file"
     file.write_bytes(b"old")
-    with pytest.raises(RuntimeError), replacing(file) as temporary:
-        temporary.write_bytes(b"half")
-        raise RuntimeError
+
+    def fail_half_way():
+        with replacing(file) as temporary:
+            temporary.write_bytes(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert file.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
 

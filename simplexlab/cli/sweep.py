@@ -106,7 +106,8 @@ def sweep(
     except OSError as error:
         raise RunError(f"cannot write in {folder.path}: {reason(error)}") from error
     finally:
-        folder.write_tables(rows(runs_of(folder)))
+        runs = runs_of(folder)
+        folder.write_tables(rows(runs))
     states = [event.state for event in ended]
     record = {
         "sweep": str(folder.path),
@@ -117,9 +118,9 @@ def sweep(
         "table": str(folder.path / "table.csv"),
     }
     if json:
-        print_json({**record, "rows": rows(runs_of(folder))})
+        print_json({**record, "rows": rows(runs)})
     else:
-        _print_summary(record, runs_of(folder))
+        _print_summary(record, runs)
     return 1 if record["failures"] or record["diverged"] else 0
 
 

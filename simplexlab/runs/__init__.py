@@ -7,6 +7,7 @@ what is being written without reading it again. Nothing here imports TensorFlow.
 from simplexlab.runs.folder import FORMAT, STATES, default_name
 from simplexlab.runs.follow import MetricsFollower, RunsFollower, read_metrics
 from simplexlab.runs.read import (
+    LeftOut,
     Run,
     Status,
     find_run,
@@ -16,6 +17,7 @@ from simplexlab.runs.read import (
     read_labels,
     read_log,
     read_run,
+    sound,
 )
 from simplexlab.runs.summary import latest, summarise
 from simplexlab.runs.write import RunWriter
@@ -23,6 +25,7 @@ from simplexlab.runs.write import RunWriter
 __all__ = [
     "FORMAT",
     "STATES",
+    "LeftOut",
     "MetricsFollower",
     "Run",
     "RunWriter",
@@ -38,5 +41,6 @@ __all__ = [
     "read_log",
     "read_metrics",
     "read_run",
+    "sound",
     "summarise",
 ]

@@ -8,16 +8,18 @@ import socket
 import time
 import zipfile
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from simplexlab.errors import RunError, UsageError
-from simplexlab.files import open_binary, read_file
+from simplexlab.files import open_binary, read_file, reason
 from simplexlab.runs import folder
 from simplexlab.runs.folder import FORMAT, STATES, Locked, LocksUnsupported, parse_line, take_lock
+from simplexlab.runs.record import FILES, METRICS, checked, flaw
 
 # Without a lock to ask, a run whose heartbeat is older than this is dead.
 HEARTBEAT_LIMIT_SECONDS = 60.0
@@ -61,6 +63,7 @@ class Run:
         status: What the run is doing.
         metrics: The last complete line of `metrics.jsonl`, or None.
         result: `result.json`, or None.
+        damage: What in these files is not as `record` states it, and was left out of the above.
     """
 
     path: Path
@@ -69,12 +72,39 @@ class Run:
     status: Status
     metrics: dict[str, Any] | None = None
     result: dict[str, Any] | None = None
+    damage: tuple[str, ...] = ()
 
 
 def read_run(path: str | Path) -> Run:
     """Read the run folder `path`; never raises for what it finds or does not find there."""
     run = read_as_written(path)
     return settle(run, is_fresh(run.status))
+
+
+class LeftOut(NamedTuple):
+    """The name of a run and why it cannot stand beside others."""
+
+    name: str
+    why: str
+
+
+def sound(runs: Iterable[Run]) -> tuple[list[Run], list[LeftOut]]:
+    """The runs that can stand beside others in a figure, a table or a report, and those that cannot.
+
+    A run that has not been started, or goes on, is sound unless its files are damaged.
+    """
+    kept, left_out = [], []
+    for run in runs:
+        problem = run.damage[0] if run.damage else None
+        if run.status.state == "unknown version":
+            problem = run.status.message
+        elif problem is None and run.status.state != "missing":
+            problem = flaw(run.config, run.result, run.status.state)
+        if problem is None:
+            kept.append(run)
+        else:
+            left_out.append(LeftOut(run.name, problem))
+    return kept, left_out
 
 
 def list_runs(run_dir: str | Path) -> list[Run]:
@@ -180,21 +210,24 @@ def read_as_written(path: str | Path) -> Run:
     """Read a run folder and believe its status; `settle` asks whether its process still lives."""
     path = Path(path)
     name = path.name or path.resolve().name
-    config = _read_json(path / folder.CONFIG_FILE)
-    record = _read_json(path / folder.STATUS_FILE)
-    if config is None and record is None and not is_run(path):
+    config, damage = _read_checked(path, folder.CONFIG_FILE)
+    status, more = _read_json(path, folder.STATUS_FILE)
+    if config is None and status is None and not is_run(path):
         return Run(path=path, name=name, status=Status(state="missing", message=f"there is no run in {path}"))
-    made_by = max(_whole(part.get("format"), FORMAT) for part in (config or {}, record or {}))
+    made_by = max(_whole(part.get("format"), FORMAT) for part in (config or {}, status or {}))
     if made_by > FORMAT:
         message = f"made by a newer simplexlab (run format {made_by}, this one reads {FORMAT}); update simplexlab"
         return Run(path=path, name=name, config=config or {}, status=Status(state="unknown version", message=message))
+    metrics = read_last_metrics(path)
+    result, of_result = _read_checked(path, folder.RESULT_FILE)
     return Run(
         path=path,
         name=name,
         config=config or {},
-        status=_status(record),
-        metrics=read_last_metrics(path),
-        result=_read_json(path / folder.RESULT_FILE),
+        status=_status(status),
+        metrics=None if metrics is None else checked(metrics, METRICS)[0],
+        result=result,
+        damage=(*damage, *more, *of_result),
     )
 
 
@@ -208,9 +241,10 @@ def settle(run: Run, fresh: bool) -> Run:
     if run.status.state != "running" or _is_alive(run, fresh):
         return run
     # The process may have ended well between the reading of its status and of its lock.
-    latest = _status(_read_json(run.path / folder.STATUS_FILE))
+    latest = _status(_read_json(run.path, folder.STATUS_FILE)[0])
     if latest.state != "running":
-        return replace(run, status=latest, result=_read_json(run.path / folder.RESULT_FILE))
+        result, damage = _read_checked(run.path, folder.RESULT_FILE)
+        return replace(run, status=latest, result=result, damage=(*run.damage, *damage))
     last_words = read_log(run.path, 1)
     message = f"{DEAD_MESSAGE}; its last words: {last_words[0].strip()}" if last_words else DEAD_MESSAGE
     return replace(run, status=replace(latest, state="failed", message=message))
@@ -263,12 +297,27 @@ def _has_writer(path: Path) -> bool | None:
     return False
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _read_json(path: Path, name: str) -> tuple[dict[str, Any] | None, list[str]]:
+    """The object in a file of a run, and what is wrong with the file; None and nothing where there is none."""
     try:
-        record = json.loads(read_file(path))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return record if isinstance(record, dict) else None
+        content = read_file(path / name)
+    except (FileNotFoundError, NotADirectoryError):
+        return None, []
+    except OSError as error:
+        return None, [f"{name} cannot be read: {reason(error)}"]
+    try:
+        record = json.loads(content)
+    except (ValueError, RecursionError):
+        return None, [f"{name} is {'damaged' if content.strip() else 'empty'}"]
+    return (record, []) if isinstance(record, dict) else (None, [f"{name} holds no JSON object"])
+
+
+def _read_checked(path: Path, name: str) -> tuple[dict[str, Any] | None, list[str]]:
+    record, damage = _read_json(path, name)
+    if record is None:
+        return None, damage
+    record, wrong = checked(record, FILES[name])
+    return record, [f"{name}: {problem}" for problem in wrong]
 
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:

@@ -156,11 +156,13 @@ class SweepFolder:
         return open_file(self.log_path(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def write_tables(self, rows: list[dict[str, Any]]) -> None:
-        """Write `table.csv` and `table.json`.
+        """Write `table.csv` and `table.json`; without rows they stay as they are.
 
         Raises:
             RunError: they cannot be written.
         """
+        if not rows:
+            return
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()

@@ -224,6 +224,9 @@ class _Pool:
             experiment, threads=self.placement.threads, devices=self.placement.devices, run_dir=str(self.sweep.path)
         )
         if run.status.state != "missing":  # it is resumed with the threads and devices that it had
+            if "experiment" not in run.config:
+                why = run.damage[0] if run.damage else "config.json is missing"
+                return Event(experiment.name, "failed", f"{why}; remove the folder {run.path} to run it anew")
             experiment = dataclasses.replace(
                 Experiment.from_dict(run.config["experiment"]), run_dir=str(self.sweep.path), name=run.path.name
             )

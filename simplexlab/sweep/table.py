@@ -1,15 +1,20 @@
 """The runs of a sweep, or any runs, as rows of a table."""
 
+import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from simplexlab.errors import UsageError
-from simplexlab.runs import Run, find_run, latest, list_runs, read_run
+from simplexlab.runs import LeftOut, Run, find_run, latest, list_runs, read_run, sound
 from simplexlab.sweep.folder import SWEEP_FILE, SweepFolder
 from simplexlab.sweep.plan import AXES, PLACEMENT
 
+logger = logging.getLogger(__name__)
+
+MOST_TOLD = 5
 NUMBERS = (
     "train_error",
     "test_error",
@@ -28,30 +33,54 @@ NUMBERS = (
 def collect(paths: Iterable[str | Path], run_dir: str | Path = "runs") -> list[Run]:
     """The training runs in any of: sweep folders, folders of runs, run folders, names of runs in `run_dir`.
 
-    A run of a sweep that has not begun yet is there too, in state missing and with its experiment.
+    A run of a sweep that has not begun yet is there too, in state missing and with its experiment. A damaged run is
+    named in a warning and left out.
 
     Raises:
-        UsageError: one of them is none of that.
+        UsageError: one of them is none of that, or no run is left.
     """
     runs: dict[Path, Run] = {}
     for path in map(Path, paths):
         if (path / SWEEP_FILE).exists():
-            found = runs_of(SweepFolder(path))
+            found = _runs_of(SweepFolder(path))
         elif not (found := list_runs(path)):
             found = [read_run(find_run(path, run_dir))]
-        runs |= {run.path.resolve(): run for run in found if run.config.get("kind") == "train"}
-    if not runs:
-        raise UsageError(f"{', '.join(map(str, paths))}: there is no training run")
-    return list(runs.values())
+        runs |= {run.path.resolve(): run for run in found if run.config.get("kind") != "toy"}
+    kept, left_out = sound(runs.values())
+    _tell(left_out)
+    if not kept:
+        reasons = f" but {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
+        raise UsageError(f"{', '.join(map(str, paths))}: there is no training run{reasons}")
+    return kept
 
 
-def runs_of(sweep: SweepFolder) -> list[Run]:
-    """Every run of a sweep, in its order."""
+def runs_of(sweep: SweepFolder, left_out: list[LeftOut] | None = None) -> list[Run]:
+    """Every run of a sweep, in its order; a damaged one is named in a warning and left out.
+
+    Args:
+        sweep: the sweep.
+        left_out: what is left out is added to it.
+    """
+    kept, damaged = sound(_runs_of(sweep))
+    _tell(damaged)
+    if left_out is not None:
+        left_out += damaged
+    return kept
+
+
+def _tell(left_out: Sequence[LeftOut]) -> None:
+    for name, why in left_out[:MOST_TOLD]:
+        logger.warning("left out %s: %s", name, why)
+    if len(left_out) > MOST_TOLD:
+        logger.warning("left out %d more runs that are damaged", len(left_out) - MOST_TOLD)
+
+
+def _runs_of(sweep: SweepFolder) -> list[Run]:
     runs = []
     for name, experiment in sweep.experiments.items():
         run = read_run(sweep.path / name)
         if run.status.state == "missing":
-            run.config.update(kind="train", experiment=experiment.to_dict())
+            run = replace(run, config={"kind": "train", "experiment": experiment.to_dict()})
         runs.append(run)
     return runs
 

@@ -13,6 +13,7 @@ from simplexlab.config import Experiment
 from simplexlab.errors import UsageError
 from simplexlab.evaluation import TimeToFit
 from simplexlab.runs import RunWriter
+from simplexlab.runs.record import final_result, metrics_line
 from simplexlab.theory import AllBatches
 from simplexlab.toy.configurations import Configuration, balanced_labels, first_configuration
 from simplexlab.toy.evaluation import evaluate_toy
@@ -74,12 +75,14 @@ class _Run:
         self.iteration = iteration
         record, arrays = evaluate_toy(self.toy, self.labels, configuration, iteration, loss)
         self.time_to_fit.update(iteration, record["train_error"])
-        self.record = {
-            "iteration": iteration,
-            "seconds": time.monotonic() - self.began,
-            "learning_rate": self.toy.learning_rate,
-            **record,
-        }
+        self.record = metrics_line(
+            record,
+            iteration=iteration,
+            seconds=time.monotonic() - self.began,
+            learning_rate=self.toy.learning_rate,
+            time_to_fit=self.time_to_fit.iteration,
+            fit_lower=self.time_to_fit.lower,
+        )
         self.writer.save_geometry(iteration, **arrays)
         self.writer.log_metrics(self.record)
         self.writer.progress(iteration)
@@ -88,24 +91,21 @@ class _Run:
 
     def result(self, state: str) -> dict[str, Any]:
         """The content of `result.json`: the last good numbers."""
-        record = dict(self.record)
-        return {
-            "run": self.writer.name,
-            "state": state,
-            "loss": self.toy.loss,
-            "dataset": "toy",
-            "corrupt": 0.0,
-            "seed": self.toy.seed,
-            "iterations": self.iteration,
-            "time_to_fit": self.time_to_fit.iteration,
-            "fit_lower": self.time_to_fit.lower,
-            "fit_policy": "head" if self.toy.loss == "ce" else "class-means",
-            "tolerance": 0.0,
-            "final_loss": record.pop("loss", None),
-            "evaluated_at": record.pop("iteration", None),
-            **record,
-            "seconds": time.monotonic() - self.began,
-        }
+        return final_result(
+            self.record,
+            run=self.writer.name,
+            state=state,
+            loss=self.toy.loss,
+            dataset="toy",
+            corrupt=0.0,
+            seed=self.toy.seed,
+            iterations=self.iteration,
+            time_to_fit=self.time_to_fit.iteration,
+            fit_lower=self.time_to_fit.lower,
+            fit_policy="head" if self.toy.loss == "ce" else "class-means",
+            tolerance=0.0,
+            seconds=time.monotonic() - self.began,
+        )
 
 
 def _optimiser(toy: Toy, labels: np.ndarray, objective: AllBatches | None) -> Callable[[Callable[..., None]], object]:

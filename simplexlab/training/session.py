@@ -15,6 +15,7 @@ from simplexlab.evaluation import Representations, TimeToFit, evaluate, numbers,
 from simplexlab.files import reason
 from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import RunWriter, read_run
+from simplexlab.runs.record import diverged_line, final_result, metrics_line
 from simplexlab.schedule import learning_rate_time
 from simplexlab.training import checkpoints, runtime
 from simplexlab.training.checkpoints import Checkpoint
@@ -189,16 +190,16 @@ class Session:
             self.time_to_fit.update(iteration, evaluation.record["train_error"])
             if self.criterion.loss == "sc" and self._is_last(iteration) and self.criterion.policy != "probe":
                 evaluation = with_probe(evaluation, train, test)
-        self.record = {
-            "iteration": iteration,
-            "seconds": time.monotonic() - self.began,
-            "learning_rate": self.learner.learning_rate,
-            "batch_loss": math.fsum(self.batch_losses) / len(self.batch_losses) if self.batch_losses else None,
-            "time_to_fit": self.time_to_fit.iteration,
-            "time_to_fit_lr": self._time_to_fit_lr(),
-            "fit_lower": self.time_to_fit.lower,
-            **evaluation.record,
-        }
+        self.record = metrics_line(
+            evaluation.record,
+            iteration=iteration,
+            seconds=time.monotonic() - self.began,
+            learning_rate=self.learner.learning_rate,
+            batch_loss=math.fsum(self.batch_losses) / len(self.batch_losses) if self.batch_losses else None,
+            time_to_fit=self.time_to_fit.iteration,
+            time_to_fit_lr=self._time_to_fit_lr(),
+            fit_lower=self.time_to_fit.lower,
+        )
         self.batch_losses = []
         self.classifier = evaluation.classifier
         self.writer.save_geometry(iteration, **evaluation.arrays)
@@ -215,30 +216,25 @@ class Session:
 
     def _log_divergence(self, iteration: int) -> None:
         if self.writer is not None:
-            seconds = time.monotonic() - self.began
-            self.writer.log_metrics({"iteration": iteration, "seconds": seconds, "loss": math.nan, "diverged": True})
+            self.writer.log_metrics(diverged_line(iteration, time.monotonic() - self.began))
 
     def _result(self, state: str, iteration: int) -> dict[str, Any]:
         experiment = self.experiment
-        record = dict(self.record)
-        return {
-            "run": self.writer.path.name,
-            "state": state,
-            "loss": experiment.loss,
-            "dataset": experiment.dataset,
-            "corrupt": experiment.corrupt,
-            "seed": experiment.seed,
-            "iterations": iteration,
-            "time_to_fit": self.time_to_fit.iteration,
-            "time_to_fit_lr": self._time_to_fit_lr(),
-            "fit_lower": self.time_to_fit.lower,
-            "fit_policy": experiment.policy,
-            "tolerance": experiment.tolerance,
-            "final_loss": record.pop("loss", None),
-            "evaluated_at": record.pop("iteration", None),
-            **record,
-            "seconds": time.monotonic() - self.began,
-        }
+        return final_result(
+            self.record,
+            run=self.writer.path.name,
+            state=state,
+            loss=experiment.loss,
+            dataset=experiment.dataset,
+            corrupt=experiment.corrupt,
+            seed=experiment.seed,
+            iterations=iteration,
+            time_to_fit=self.time_to_fit.iteration,
+            fit_lower=self.time_to_fit.lower,
+            fit_policy=experiment.policy,
+            tolerance=experiment.tolerance,
+            seconds=time.monotonic() - self.began,
+        )
 
     def _save_model(self) -> None:
         from simplexlab.models import export_model

@@ -1,9 +1,11 @@
 """Reading and following run folders: `python tests/benchmarks/run_folders.py`.
 
-Lists 1,000 finished runs and makes the table of a sweep of as many, opens a run with 100,000 metrics lines of the
+Lists 5,000 finished runs; makes table, figures 2, 7 and 8 and the report of a sweep of 1,000; opens a run with 100,000 metrics lines of the
 length that training writes (about 2 kB), follows 20 live runs, and times what a writer adds to an evaluation.
 """
 
+import contextlib
+import io
 import json
 import random
 import statistics
@@ -12,7 +14,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from simplexlab.cli import main as main_command
+from simplexlab.config import Experiment
 from simplexlab.runs import MetricsFollower, RunsFollower, RunWriter, list_runs, summarise
+from simplexlab.runs.record import final_result
 from simplexlab.sweep import Grid, SweepFolder, rows, runs_of
 
 QUANTILES = ("mean", "std", "minimum", "q05", "q25", "q50", "q75", "q95", "maximum")
@@ -27,9 +32,25 @@ def record(iteration: int) -> dict:
     """A metrics line as long as those of training."""
     similarities = ("class_mean_similarity", "weight_similarity", "within_class_similarity")
     return (
-        {"iteration": iteration}
+        {"iteration": iteration, "num_classes": 10, "dimension": 64, "nonnegative": True, "norms": {"mean": 1.0}}
         | {name: random.random() for name in NUMBERS}
         | {name: {quantile: random.random() for quantile in QUANTILES} for name in similarities}
+    )
+
+
+def result(experiment: Experiment) -> dict:
+    """A result as long as those of training."""
+    time_to_fit = round(200 + 500 * experiment.corrupt + random.random() * 50)
+    return final_result(
+        record(800),
+        **{name: getattr(experiment, name) for name in ("loss", "dataset", "corrupt", "seed", "tolerance")},
+        run=experiment.name,
+        state="finished",
+        iterations=800,
+        time_to_fit=time_to_fit,
+        fit_lower=time_to_fit - 10,
+        fit_policy=experiment.policy,
+        seconds=1.0,
     )
 
 
@@ -45,29 +66,41 @@ def milliseconds(function: Callable, repeats: int = 5) -> str:
     return f"{spread}, processor {statistics.median(processor):.1f} ms"
 
 
-def list_thousand(folder: Path) -> None:
-    """Time a listing of 1,000 finished runs."""
-    for number in range(1000):
-        with RunWriter.create(folder, f"run-{number}", {"experiment": {"loss": "ce"}}, total=800) as writer:
-            writer.log_metrics(record(800))
-            writer.save_result(record(800))
-            writer.set_status("finished", 800)
-    print("list 1,000 runs:", milliseconds(lambda: [summarise(run) for run in list_runs(folder)]))
+def write(folder: Path, experiment: Experiment) -> None:
+    """Write a finished run."""
+    config = {"kind": "train", "experiment": experiment.to_dict(), "command": experiment.command_line()}
+    with RunWriter.create(folder, experiment.name, config, total=800) as writer:
+        writer.log_metrics(record(800))
+        writer.save_result(result(experiment))
+        writer.set_status("finished", 800)
+
+
+def list_many(folder: Path) -> None:
+    """Time a listing of 5,000 finished runs."""
+    for number in range(5000):
+        write(folder, Experiment(name=f"run-{number}", seed=number).resolve())
+    print("list 5,000 runs:", milliseconds(lambda: [summarise(run) for run in list_runs(folder)]))
     follower = RunsFollower(folder)
     follower.poll()
-    print("poll 1,000 runs, nothing new:", milliseconds(follower.poll))
+    print("poll 5,000 runs, nothing new:", milliseconds(follower.poll))
 
 
 def list_sweep(folder: Path) -> None:
-    """Time the table of a sweep of 1,000 finished runs."""
+    """Time the table, the figures and the report of a sweep of 1,000 finished runs."""
     grid = Grid(("ce", "sc"), tuple(level / 100 for level in range(50)), tuple(range(10)))
     for experiment in SweepFolder.write(folder, grid.experiments(), "").experiments.values():
-        config = {"kind": "train", "experiment": experiment.to_dict()}
-        with RunWriter.create(folder, experiment.name, config, total=800) as writer:
-            writer.log_metrics(record(800))
-            writer.save_result(record(800))
-            writer.set_status("finished", 800)
+        write(folder, experiment)
     print("table of a sweep of 1,000 runs:", milliseconds(lambda: rows(runs_of(SweepFolder(folder)))))
+    for number in (2, 7, 8):
+        words = ["figure", str(number), str(folder), "--output", f"{folder}/figure-{number}"]
+        print(f"figure {number} of them:", milliseconds(lambda words=words: silently(words), 1))
+    print("report of them:", milliseconds(lambda: silently(["report", str(folder)]), 1))
+
+
+def silently(words: list[str]) -> None:
+    """Run a command."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        assert main_command(words) == 0
 
 
 def open_long(folder: Path) -> None:
@@ -125,7 +158,7 @@ def follow_live(folder: Path) -> None:
 if __name__ == "__main__":
     random.seed(0)
     with tempfile.TemporaryDirectory() as temporary:
-        list_thousand(Path(temporary, "many"))
+        list_many(Path(temporary, "many"))
         list_sweep(Path(temporary, "sweep"))
         open_long(Path(temporary, "long"))
         follow_live(Path(temporary, "live"))

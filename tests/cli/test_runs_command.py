@@ -157,7 +157,7 @@ class TestSummary:
         config = {"experiment": {"loss": 3, "corrupt": "much", "seed": True}, "created": 5}
         with RunWriter.create(tmp_path, "a", config, total=1) as writer:
             writer.save_result({"excess": "big", "bound": [1], "train_error": True, "final_loss": None})
-            (writer.path / "metrics.jsonl").write_text('{"excess": 1, "seconds": 1e999}\n')
+            (writer.path / "metrics.jsonl").write_text('{"excess": [1], "seconds": 1e999}\n')
         row = summarise(read_run(tmp_path / "a"))
         unknown = ("loss", "corrupt", "seed", "excess", "bound", "train_error", "final_loss", "seconds", "created")
         assert {key: row[key] for key in unknown} == dict.fromkeys(unknown)

@@ -36,6 +36,13 @@ def sweep(tmp_path_factory):
         with RunWriter.create(path, name, config, total=BUDGET) as writer:
             writer.save_result(
                 {
+                    "run": name,
+                    "state": "finished",
+                    "iterations": min(upper, BUDGET),
+                    "fit_policy": "head",
+                    "tolerance": 0.0,
+                    "train_error": 0.0,
+                    "dimension": 32,
                     "loss": experiment.loss,
                     "dataset": "digits",
                     "corrupt": experiment.corrupt,

@@ -4,6 +4,7 @@ What a run does is told by its seed: 0 finish, 1 fail, 2 kill the process, 3 go 
 """
 
 import json
+import math
 import os
 import signal
 import sys
@@ -11,7 +12,9 @@ import time
 from pathlib import Path
 
 from simplexlab.runs import RunWriter, read_run
+from simplexlab.runs.record import final_result
 
+EVALUATION = {"num_classes": 3, "dimension": 2, "nonnegative": True, "train_error": 0.0}
 FINISH, FAIL, DIE, LINGER, DIVERGE = range(5)
 
 
@@ -34,7 +37,24 @@ def run(experiment: dict) -> dict:
             writer.set_status("stopped", 5)
             return {"state": "stopped", "message": None}
         state = "diverged" if seed == DIVERGE else "finished"
-        result = {"time_to_fit": 400, "fit_lower": 380, "train_error": 0.0, "final_loss": 1.5, "excess": float("nan")}
+        result = final_result(
+            {
+                "num_classes": 3,
+                "dimension": 2,
+                "nonnegative": True,
+                "train_error": 0.0,
+                "loss": 1.5,
+                "excess": math.nan,
+            },
+            **{name: experiment[name] for name in ("loss", "dataset", "corrupt", "seed", "tolerance")},
+            run=folder.name,
+            state=state,
+            iterations=10,
+            time_to_fit=400,
+            fit_lower=380,
+            fit_policy="head",
+            seconds=1.0,
+        )
         writer.save_result(result)
         writer.set_status(state, 10)
         return {"state": state, "message": None}

@@ -10,6 +10,7 @@ import pytest
 
 from simplexlab.errors import UsageError
 from simplexlab.runs import RunWriter
+from simplexlab.runs.record import final_result
 from simplexlab.sweep import Grid, SweepFolder, rows, runs_of
 
 GRID = Grid(("ce", "sc"), (0.0, 0.5), (0,))
@@ -105,7 +106,10 @@ def test_a_thousand_runs_are_listed(tmp_path):
     config = {"kind": "train", "experiment": first.to_dict()}
     with RunWriter.create(tmp_path, first.name, config, total=10) as writer:
         writer.log_metrics({"iteration": 10, "loss": 1.0, "train_error": 0.5})
-        writer.save_result({"time_to_fit": None, "fit_lower": 10, "final_loss": 1.0})
+        evaluation = {"loss": 1.0, "train_error": 0.5, "num_classes": 10, "dimension": 8, "nonnegative": True}
+        facts = {"run": "a", "state": "finished", "loss": "ce", "dataset": "digits", "corrupt": 0.0, "seed": 0}
+        fit = {"time_to_fit": None, "fit_lower": 10, "fit_policy": "head", "tolerance": 0.0}
+        writer.save_result(final_result(evaluation, iterations=10, seconds=1.0, **facts, **fit))
         writer.set_status("finished", 10)
     for experiment in others:
         shutil.copytree(tmp_path / first.name, tmp_path / experiment.name)
