@@ -1,7 +1,8 @@
 """Reading and following run folders: `python tests/benchmarks/run_folders.py`.
 
-Lists 5,000 finished runs; makes table, figures 2, 7 and 8 and the report of a sweep of 1,000; opens a run with 100,000 metrics lines of the
-length that training writes (about 2 kB), follows 20 live runs, and times what a writer adds to an evaluation.
+Lists 5,000 finished runs; makes table, figures 2, 7 and 8 and the report of a sweep of 1,000; opens a run with 100,000
+metrics lines of the length that training writes (about 2 kB), follows 20 live runs, and times what a writer adds to an
+evaluation.
 """
 
 import contextlib
