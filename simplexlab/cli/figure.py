@@ -43,7 +43,7 @@ def toys(
     json: Json = False,
 ) -> None:
     """Two toy runs over time: the supervised contrastive loss above cross-entropy."""
-    stem = _stem(output, 1)
+    stem = stem_of(output, "figure-1")
 
     from simplexlab.figures import toy_rows
     from simplexlab.runs import find_run
@@ -51,27 +51,27 @@ def toys(
     folders = [run if run is None else find_run(run, run_dir) for run in (sc, ce)]
     if None in folders:
         print("Running the toys; this takes some ten seconds.", file=sys.stderr)
-    _save(toy_rows.draw, toy_rows.toy_rows(*folders, seed=seed), stem, style, json)
+    save(toy_rows.draw, toy_rows.toy_rows(*folders, seed=seed), stem, style, json)
 
 
 @figure.command(name="3", help_epilogue="Example: simplexlab figure 3\n")
 def simplices(*, output: Output = "figures/", style: Style = "print", json: Json = False) -> None:
     """The regular simplices of two, three and four classes on the sphere."""
-    stem = _stem(output, 3)
+    stem = stem_of(output, "figure-3")
 
     from simplexlab.figures import simplices
 
-    _save(simplices.draw, simplices.simplices(), stem, style, json)
+    save(simplices.draw, simplices.simplices(), stem, style, json)
 
 
 @figure.command(name="4", help_epilogue="Example: simplexlab figure 4\n")
 def weight_norm(*, seed: Seed = 0, output: Output = "figures/", style: Style = "print", json: Json = False) -> None:
     """The norm of the weights and the regularised cross-entropy over λ, theory against optimisation."""
-    stem = _stem(output, 4)
+    stem = stem_of(output, "figure-4")
 
     from simplexlab.figures import weight_norm
 
-    _save(weight_norm.draw, weight_norm.weight_norm(seed), stem, style, json)
+    save(weight_norm.draw, weight_norm.weight_norm(seed), stem, style, json)
 
 
 @figure.command(name="5", help_epilogue="Example: simplexlab figure 5 --counts 4,4,1 --counts 3,3,3\n")
@@ -92,22 +92,22 @@ def batches(
 ) -> None:
     """The configurations that minimise the loss of single batches, by the batch's label counts."""
     label_counts = [_label_counts(words) for words in counts]
-    stem = _stem(output, 5)
+    stem = stem_of(output, "figure-5")
 
     from simplexlab.figures import batches
 
     compute = usage_errors(batches.batches)
-    _save(batches.draw, compute(label_counts or batches.LABEL_COUNTS, seed), stem, style, json)
+    save(batches.draw, compute(label_counts or batches.LABEL_COUNTS, seed), stem, style, json)
 
 
 @figure.command(name="6", help_epilogue="Example: simplexlab figure 6 --json\n")
 def all_batches(*, seed: Seed = 0, output: Output = "figures/", style: Style = "print", json: Json = False) -> None:
     """The exact loss over all 167,960 batches against Theorem 2, and the loss of every batch."""
-    stem = _stem(output, 6)
+    stem = stem_of(output, "figure-6")
 
     from simplexlab.figures import all_batches
 
-    _save(all_batches.draw, all_batches.all_batches(seed), stem, style, json)
+    save(all_batches.draw, all_batches.all_batches(seed), stem, style, json)
 
 
 @figure.command(name="2", help_epilogue="Example: simplexlab figure 2 sweeps/class\n")
@@ -136,13 +136,13 @@ def distributions(
     json: Json = False,
 ) -> None:
     """Angular similarities between class means, between weights and within classes, and the test error, by loss."""
-    stem = _stem(output, 7)
+    stem = stem_of(output, "figure-7")
 
     from simplexlab.figures import distributions
     from simplexlab.sweep import collect
 
     numbers = distributions.distributions(collect(sources or (run_dir,), run_dir), corrupt)
-    _save(distributions.draw, numbers, stem, style, json)
+    save(distributions.draw, numbers, stem, style, json)
 
 
 @figure.command(name="8", help_epilogue="Example: simplexlab figure 8 sweeps/class\n")
@@ -161,20 +161,20 @@ def time_to_fit_by_loss(
 def _draw_time_to_fit(
     number: int, sources: tuple[str, ...], clock: str, run_dir: str, output: str, style: str, json: bool
 ) -> None:
-    stem = _stem(output, number)
+    stem = stem_of(output, f"figure-{number}")
 
     from simplexlab.figures.time_to_fit import draw
     from simplexlab.sweep import collect
     from simplexlab.sweep.curves import time_to_fit
 
-    _save(draw, time_to_fit(collect(sources or (run_dir,), run_dir), number, clock), stem, style, json)
+    save(draw, time_to_fit(collect(sources or (run_dir,), run_dir), number, clock), stem, style, json)
 
 
-def _stem(output: str, number: int) -> Path:
-    """Where the files of a figure go; checked before anything is computed."""
+def stem_of(output: str, name: str) -> Path:
+    """Where the files of a figure go, named so in a folder; checked before anything is computed."""
     path = Path(output)
     if output.endswith(("/", os.sep)) or path.is_dir():
-        path = path / f"figure-{number}"
+        path = path / name
     elif path.suffix in (".png", ".svg", ".json"):
         path = path.with_suffix("")
     elif path.exists() and not path.is_file():
@@ -194,7 +194,8 @@ def _label_counts(words: str) -> list[int]:
         raise UsageError(f"--counts {words}: it takes whole numbers with commas between them, such as 4,4,1") from None
 
 
-def _save(draw: Callable, numbers: dict[str, Any], stem: Path, style: str, json: bool) -> None:
+def save(draw: Callable, numbers: dict[str, Any], stem: Path, style: str, json: bool) -> None:
+    """Draw a figure, write its files, and tell of them."""
     from simplexlab.figures.style import save_figure, styled
 
     with styled(style):

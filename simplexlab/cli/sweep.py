@@ -249,20 +249,12 @@ def _print_summary(record: dict[str, Any], runs: list[Any]) -> None:
 
 def _fit_tables(runs: list[Any]) -> Iterator[Any]:
     """What the finished runs say of the time to fit, as tables."""
-    from rich.table import Table
-
-    from simplexlab.sweep.curves import tables, time_to_fit
+    from simplexlab.cli.tables import growth_tables
+    from simplexlab.sweep.curves import time_to_fit
 
     try:
         panels = time_to_fit(runs)["panels"]
     except UsageError:  # none has finished
         return
     for panel in panels:
-        for made in tables(panel):
-            table = Table(box=None, pad_edge=False, title=made.title, title_justify="left")
-            table.add_column(made.headings[0])
-            for heading in made.headings[1:]:
-                table.add_column(heading, justify="right")
-            for row in made.rows:
-                table.add_row(*row)
-            yield table
+        yield from growth_tables(panel)

@@ -61,6 +61,20 @@ def statistics_table(record: dict[str, Any], title: str | None = None) -> Table:
     return table
 
 
+def growth_tables(panel: dict[str, Any]) -> Iterator[Table]:
+    """The tables of one panel of `simplexlab.sweep.curves.time_to_fit`."""
+    from simplexlab.sweep.curves import tables
+
+    for made in tables(panel):
+        table = Table(box=None, pad_edge=False, title=made.title, title_justify="left")
+        table.add_column(made.headings[0])
+        for heading in made.headings[1:]:
+            table.add_column(heading, justify="right")
+        for row in made.rows:
+            table.add_row(*row)
+        yield table
+
+
 def print_result(result: dict[str, Any], folder: Path) -> None:
     """Print the summary of a run: errors, time to fit, loss against its bound, statistics, where its folder is."""
     out = console()

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from simplexlab.cli.common import Json, WholeNumber, print_json
+from simplexlab.cli.toy_labels import labels
 from simplexlab.toy.settings import Toy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 toy = App(name="toy", help_epilogue="Example: simplexlab toy sc --classes 4 --dimension 3\n")
+toy.command(labels, help_epilogue="Example: simplexlab toy labels --dataset fashion_mnist --output figures/\n")
 
 
 def _option(help: str, default: str) -> Parameter:

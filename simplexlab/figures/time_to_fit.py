@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
-from simplexlab.config import format_value
 from simplexlab.figures.style import CLASS_COLORS, MUTED_COLOR, new_figure
 from simplexlab.sweep.curves import CLOCKS, exponent_text, intervals
 
@@ -186,16 +185,11 @@ def _styled(panel: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, A
 def _caption(numbers: dict[str, Any], walls: bool) -> str:
     parts = []
     for panel in numbers["panels"]:
-        settings = panel["settings"]
-        told = {name: ", ".join(map(format_value, values)) for name, values in settings.items()}
-        fitted = f"a train error of at most {told['tolerance']}" if any(settings["tolerance"]) else "no train error"
         censored = sum(run["censored"] for run in _runs(panel))
         total = len(_runs(panel))
         parts.append(
-            f"{panel['title']}: {told['encoder']} of width {told['width']}, batches of {told['batch_size']}, "
-            f"learning rate {told['learning_rate']} ({told['schedule']}) over {told['total']} iterations, evaluated "
-            f"every {told['evaluate_every']}; fitted means {fitted}; {total} run{'s' if total > 1 else ''}, "
-            f"{censored or 'none'} of which never fitted."
+            f"{panel['title']}: {panel['told']}; {total} run{'s' if total > 1 else ''}, {censored or 'none'} of which "
+            "never fitted."
         )
     unit = (
         "Iterations until the given labels are fitted"

@@ -73,7 +73,7 @@ def time_to_fit(runs: Sequence[Run], number: int = 8, clock: Clock = "iterations
                 "dataset": dataset_title(dataset),
                 "title": _panel_title(dataset, total, schedule, list(panels)),
                 "budget": total if clock == "iterations" else learning_rate_time(schedule, total, total),
-                "settings": _settings([row for members in curves.values() for row in members]),
+                "told": _told([row for members in curves.values() for row in members]),
                 "curves": [
                     _curve(loss, dict(settings), members, clock)
                     for (loss, settings), members in sorted(curves.items(), key=lambda item: _order(*item[0]))
@@ -209,10 +209,32 @@ def _order(loss: str, settings: tuple[tuple[str, Any], ...]) -> tuple:
     return list(LABELS).index(loss), [(isinstance(value, str), value or 0) for _, value in settings]
 
 
-def _settings(members: list[dict[str, Any]]) -> dict[str, Any]:
-    """The options that the caption tells, each with its values."""
+def _told(members: list[dict[str, Any]]) -> str:
+    """How these runs were trained, as the caption tells it."""
     names = ("encoder", "width", "batch_size", "learning_rate", "schedule", "evaluate_every", "tolerance", "total")
-    return {name: sorted({row[name] for row in members}) for name in names}
+    told = {name: ", ".join(map(format_value, sorted({row[name] for row in members}))) for name in names}
+    fitted = "no train error" if told["tolerance"] == "0" else f"a train error of at most {told['tolerance']}"
+    return (
+        f"{told['encoder']} of width {told['width']}, batches of {told['batch_size']}, learning rate "
+        f"{told['learning_rate']} ({told['schedule']}) over {told['total']} iterations, evaluated every "
+        f"{told['evaluate_every']}; fitted means {fitted}"
+    )
+
+
+def at_constant_rate(rows: Sequence[dict[str, Any]], *, title: str, budget: int, told: str) -> dict[str, Any]:
+    """What `time_to_fit` returns, for one panel of rows that were trained elsewhere at a constant learning rate.
+
+    Args:
+        rows: run, loss, corrupt, seed, time_to_fit, fit_lower, censored of each run.
+        title: of the panel.
+        budget: iterations.
+        told: how they were trained, for the caption.
+    """
+    losses = [loss for loss in LABELS if any(row["loss"] == loss for row in rows)]
+    members = [{**row, "time_to_fit_lr": row["time_to_fit"], "fit_lower_lr": row["fit_lower"]} for row in rows]
+    curves = [_curve(loss, {}, [row for row in members if row["loss"] == loss], "iterations") for loss in losses]
+    panel = {"dataset": title, "title": title, "budget": budget, "told": told, "curves": curves}
+    return {"figure": 8, "title": TITLES[8], "clock": "iterations", "panels": [panel]}
 
 
 def _curve(loss: str, settings: dict[str, Any], members: list[dict[str, Any]], clock: Clock) -> dict[str, Any]:

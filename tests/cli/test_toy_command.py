@@ -57,3 +57,19 @@ def test_bad_input_is_one_line_and_leaves_no_folder(simplexlab, tmp_path, monkey
     assert err.count("\n") == 1
     assert message in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_prints_the_growth_of_both_losses_and_draws_it(simplexlab, tmp_path):
+    words = ("--train-size", 50, "--features", 200, "--corruptions", "0,0.3,0.6", "--seeds", 2, "--iterations", 1500)
+    code, out, err = simplexlab("toy", "labels", *words, "--output", tmp_path / "picture")
+    assert code == 0
+    assert "Growth T(p) = T(0) + a·pᵏ" in out
+    assert err.count("\n") == 12
+    assert {path.name for path in tmp_path.iterdir()} == {"picture.png", "picture.svg", "picture.json"}
+    code, out, _ = simplexlab("toy", "labels", *words, "--losses", "sc", "--positives", 1, "--json")
+    assert code == 0
+    (curve,) = json.loads(out)["panels"][0]["curves"]
+    assert (curve["label"], len(curve["runs"])) == ("SC", 6)
+    code, out, err = simplexlab("toy", "labels", "--losses", "ce-fix")
+    assert (code, out) == (2, "")
+    assert "this toy knows ce and sc" in err
