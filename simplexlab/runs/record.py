@@ -31,8 +31,10 @@ MEASURED = {
     "batch_loss": Key("number", "mean loss of the steps since the evaluation before", optional=True),
     "time_to_fit": Key("whole", "first evaluation at which the given labels were fitted", **COUNT, optional=True),
     "fit_lower": Key("whole", "last evaluation at which they were not fitted yet", **COUNT, optional=True),
-    "time_to_fit_lr": Key("number", "sum of the learning rates up to the time to fit", **COUNT, optional=True),
-    "fit_lower_lr": Key("number", "sum of the learning rates up to fit_lower", **COUNT, optional=True),
+    "time_to_fit_lr": Key(
+        "number", "steps until then, each counted by its learning rate over the first one's", **COUNT, optional=True
+    ),
+    "fit_lower_lr": Key("number", "the same for fit_lower", **COUNT, optional=True),
     "num_points": Key("whole", "number of training points", minimum=1, optional=True),
     "num_classes": Key("whole", "number of classes", minimum=1),
     "dimension": Key("whole", "dimension of the representation", minimum=1),

@@ -111,6 +111,21 @@ PRESETS = {
             "tolerance": (0.001,),  # one of the 1,400 images
         }
     ),
+    # The contrast on real images that takes effort: SC superlinear, then a wall. docs/sweeps.md says how it was chosen.
+    "fashion": Grid(
+        corruptions=tuple(step / 10 for step in range(8)),
+        options={
+            "dataset": ("fashion_mnist",),
+            "train_size": (5000,),
+            "encoder": ("mlp",),
+            "width": (32,),
+            "batch_size": (256,),
+            "iterations": (16_000,),
+            "evaluate_every": (100,),
+            "checkpoint_every": (16_000,),
+            "until_fit": (True,),
+        },
+    ),
     # The same network and data at three budgets of the paper's annealing and at one constant rate.
     "budget": Grid(
         losses=("ce", "sc"),

@@ -197,8 +197,9 @@ class Session:
             learning_rate=self.learner.learning_rate,
             batch_loss=math.fsum(self.batch_losses) / len(self.batch_losses) if self.batch_losses else None,
             time_to_fit=self.time_to_fit.iteration,
-            time_to_fit_lr=self._time_to_fit_lr(),
+            time_to_fit_lr=self._learning_rate_time(self.time_to_fit.iteration),
             fit_lower=self.time_to_fit.lower,
+            fit_lower_lr=self._learning_rate_time(self.time_to_fit.lower),
         )
         self.batch_losses = []
         self.classifier = evaluation.classifier
@@ -208,11 +209,10 @@ class Session:
             self.callbacks.on_epoch_end((iteration - 1) // self.experiment.evaluate_every, numbers(self.record))
         return FINISHED if self._is_last(iteration) or self.learner.model.stop_training else GOES_ON
 
-    def _time_to_fit_lr(self) -> float | None:
-        """Time to fit in learning-rate time."""
-        if self.time_to_fit.iteration is None:
+    def _learning_rate_time(self, iteration: int | None) -> float | None:
+        if iteration is None:
             return None
-        return learning_rate_time(self.experiment.schedule, self.experiment.iterations, self.time_to_fit.iteration)
+        return learning_rate_time(self.experiment.schedule, self.experiment.iterations, iteration)
 
     def _log_divergence(self, iteration: int) -> None:
         if self.writer is not None:

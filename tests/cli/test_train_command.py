@@ -112,7 +112,8 @@ def test_until_fit_stops_at_the_fit_and_names_its_interval(train):
     assert result["train_error"] == 0
     assert result["time_to_fit"] == result["iterations"] < 400
     assert result["fit_lower"] == result["time_to_fit"] - 5
-    assert result["time_to_fit_lr"] == learning_rate_time("polynomial", 400, result["time_to_fit"])
+    for key in ("time_to_fit", "fit_lower"):
+        assert result[f"{key}_lr"] == learning_rate_time("polynomial", 400, result[key])
     assert result["fit_policy"] == "class-means"
     assert result["train_error_probe"] is not None
 
