@@ -130,6 +130,15 @@ def _time_to_fit(runs: Sequence[Run]) -> str:
         unknown = [f"{curve['label']}: {curve['growth_unknown']}." for curve in panel["curves"] if not curve["growth"]]
         if unknown:
             parts.append(f'<p class="muted">{escape(" ".join(unknown))}</p>')
+    if any(run.config["experiment"]["schedule"] != "constant" for run in runs):
+        parts.append(
+            '<p class="muted">An annealed learning rate slows the end of a run, which bends iterations upward. On the '
+            "clock of the learning rate, on which each step counts by its rate over the first one's:</p>"
+        )
+        for panel in curves.time_to_fit(runs, 8, "learning-rate")["panels"]:
+            growth = curves.tables(panel, "learning-rate")[-1]
+            parts.append(f'<p class="caption">{escape(panel["title"])}: {escape(growth.title)}, Σ lr/lr₀</p>')
+            parts.append(_table(growth.headings, growth.rows))
     return "\n".join(parts)
 
 
