@@ -23,7 +23,7 @@ def quiet_stderr() -> Iterator[None]:
             yield
         except BaseException as error:
             os.dup2(saved, 2)
-            if not isinstance(error, UsageError | RunError | KeyboardInterrupt):
+            if not isinstance(error, UsageError | RunError | KeyboardInterrupt | MemoryError):
                 held.seek(0)
                 os.write(2, held.read())
             raise

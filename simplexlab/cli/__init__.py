@@ -14,6 +14,8 @@ from simplexlab.text import one_line, open_standard_streams, printable_output
 
 MEMORY = "there is not enough memory for this; take a smaller batch, encoder or data set, or free some memory"
 
+NO_MEMORY_FOR_LIBRARY = ("failed to map segment", "annot allocate memory")
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
@@ -32,6 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
         except OSError as error:
             return _fail(tell(error), 1)
         except MemoryError:
+            return _fail(MEMORY, 1)
+        except ImportError as error:
+            if not any(words in str(error) for words in NO_MEMORY_FOR_LIBRARY):
+                raise
             return _fail(MEMORY, 1)
 
 

@@ -10,6 +10,7 @@ app = App(
     help_epilogue="Example: simplexlab train --loss ce --corrupt 0.2",
     version=__version__,
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,  # `main` tells it
     help_format="plaintext",  # a renderer of Markdown takes a tenth of a second to import
 )
 # name: (where it is, what it does, an example; None for a group of commands, an App with examples of its own)

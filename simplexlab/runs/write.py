@@ -50,7 +50,8 @@ class RunWriter:
 
     Every file but `metrics.jsonl`, which only grows, is replaced whole or not at all. A thread rewrites `status.json`
     every two seconds, so that a reader on another machine sees that the run lives. As a context manager it ends a run
-    that is still `running` when an exception leaves the block: `stopped` for KeyboardInterrupt, otherwise `failed`.
+    that is still `running` when an exception leaves the block: `stopped` for KeyboardInterrupt, otherwise `failed`. A
+    new run of which nothing was recorded yet is removed where it was interrupted, or the memory did not do.
 
     Attributes:
         path: The run folder.
@@ -66,11 +67,13 @@ class RunWriter:
         iteration: int = 0,
         sequence: int = 0,
         made_run_dir: bool = False,
+        is_new: bool = False,
     ):
         self.path = path
         self.name = path.name
         self._lock = lock
         self._made_run_dir = made_run_dir
+        self._is_blank = is_new
         self._mutex = threading.RLock()
         self._status = {
             "format": folder.FORMAT,
@@ -116,10 +119,7 @@ class RunWriter:
                 break
             except FileExistsError:
                 if not numbered:
-                    raise UsageError(
-                        f"a run named {name} exists already in {run_dir}; choose another with --name, "
-                        f"for example {default_name(run_dir, name)}"
-                    ) from None
+                    raise _is_taken(run_dir, name) from None
             except OSError as error:
                 with contextlib.suppress(OSError):  # without a lock it is of no use, and empty
                     path.rmdir()
@@ -128,7 +128,7 @@ class RunWriter:
                 raise RunError(f"cannot make the run folder {path}: {reason(error)}") from error
         try:
             with _told(path):
-                writer = cls(path, lock, total, made_run_dir=made_run_dir)
+                writer = cls(path, lock, total, made_run_dir=made_run_dir, is_new=True)
                 writer._replace(folder.CONFIG_FILE, text.encode() + b"\n")
                 os.close(open_file(path / folder.METRICS_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
                 writer._write_status(sync=True)
@@ -137,6 +137,14 @@ class RunWriter:
             raise
         writer._heartbeat.start()
         return writer
+
+    @staticmethod
+    def check_free(run_dir: str | Path, name: str) -> None:
+        """Raise the UsageError that `create` would raise for a name, before anything is computed for the run."""
+        check_name(name)
+        path = Path(run_dir, name)
+        if os.path.lexists(path) and not _is_leftover(path):
+            raise _is_taken(Path(run_dir), name)
 
     @classmethod
     def reopen(cls, path: str | Path, *, total: int | None = None) -> Self:
@@ -211,6 +219,7 @@ class RunWriter:
         if non_finite:
             line, _ = encode({**record, "non_finite": non_finite})
         path = self.path / folder.METRICS_FILE
+        self._is_blank = False
         with self._mutex, _told(path):
             descriptor = open_file(path, os.O_WRONLY | os.O_APPEND)
             try:
@@ -322,7 +331,10 @@ class RunWriter:
 
     def __exit__(self, kind, error, traceback) -> None:
         try:
-            if error is not None and self.state == "running" and self.path.exists():
+            is_blank = self._is_blank and self._status["iteration"] == 0
+            if is_blank and isinstance(error, KeyboardInterrupt | MemoryError | ImportError):
+                self.discard()
+            elif error is not None and self.state == "running" and self.path.exists():
                 with contextlib.suppress(RunError):
                     if isinstance(error, KeyboardInterrupt):
                         self.set_status("stopped", message="interrupted")
@@ -435,6 +447,13 @@ def _take_lock_patiently(path: Path) -> int | None:
             if not attempts:
                 raise
             time.sleep(0.02)
+
+
+def _is_taken(run_dir: Path, name: str) -> UsageError:
+    return UsageError(
+        f"a run named {name} exists already in {run_dir}; choose another with --name, "
+        f"for example {default_name(run_dir, name)}"
+    )
 
 
 def _is_being_written(run: Run) -> UsageError:

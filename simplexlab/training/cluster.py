@@ -1,14 +1,22 @@
 """The workers of a run on several machines, as TF_CONFIG names them."""
 
+import errno
+import ipaddress
 import json
+import logging
 import os
+import re
 import socket
 import time
 from dataclasses import dataclass
 
 from simplexlab.errors import RunError, UsageError
+from simplexlab.training.interrupts import TELL_SECONDS
+
+logger = logging.getLogger(__name__)
 
 START_SECONDS = 300.0
+LONGEST = 1_000_000  # characters of TF_CONFIG
 EXAMPLE = '{"cluster": {"worker": ["host-a:2222", "host-b:2222"]}, "task": {"type": "worker", "index": 0}}'
 
 
@@ -30,25 +38,39 @@ class Cluster:
         return self.index == 0
 
     def wait(self, seconds: float = START_SECONDS) -> None:
-        """Wait until every worker listens at its address; this one does so meanwhile.
+        """Wait until every worker listens at its address; this one does so meanwhile, and says for whom it waits.
 
-        TensorFlow itself would wait for up to an hour, deaf to Ctrl-C, and would not say for whom.
+        TensorFlow itself would wait for up to an hour, and would not say for whom.
 
         Raises:
             UsageError: this worker cannot listen at its address.
             RunError: a worker did not start in time.
         """
-        end = time.monotonic() + seconds
+        began = time.monotonic()
+        told = began
         host, port = _host_and_port(self.workers[self.index])
         try:
             server = socket.create_server((host if _is_loopback(host) else "", port), backlog=len(self.workers))
         except OSError as error:
-            raise UsageError(f"TF_CONFIG: cannot listen at {self.workers[self.index]}: {error.strerror}") from error
+            started = f"; is worker {self.index} started twice?" if error.errno == errno.EADDRINUSE else ""
+            raise UsageError(
+                f"TF_CONFIG: cannot listen at {self.workers[self.index]}: {error.strerror}{started}"
+            ) from error
         with server:
             for index, address in enumerate(self.workers):
                 while index != self.index and not _answers(address):
-                    if time.monotonic() > end:
+                    now = time.monotonic()
+                    if now - began > seconds:
                         raise RunError(f"worker {index} at {address} did not start within {seconds:g} s")
+                    if now - told >= TELL_SECONDS:
+                        told = now
+                        logger.warning(
+                            "waiting for worker %d at %s, since %.0f s; at most %g s",
+                            index,
+                            address,
+                            now - began,
+                            seconds,
+                        )
                     time.sleep(0.2)
 
     @classmethod
@@ -61,6 +83,8 @@ class Cluster:
         text = os.environ.get("TF_CONFIG", "")
         if not text.strip():
             return cls()
+        if len(text) > LONGEST:
+            raise UsageError(f"TF_CONFIG holds {len(text):,} characters; a cluster of two looks like {EXAMPLE}")
         try:
             record = json.loads(text)
             jobs = record.get("cluster") or {}
@@ -75,14 +99,22 @@ class Cluster:
             if kind not in jobs or not 0 <= number < len(jobs[kind]) or len(chiefs) > 1:
                 raise UsageError(f"TF_CONFIG: the cluster has no {kind} {number}, or more than one chief")
             addresses = tuple(str(address) for address in chiefs + workers)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             if isinstance(error, UsageError):
                 raise
             raise UsageError(f"TF_CONFIG is not understood; a cluster of two looks like {EXAMPLE}") from error
         for address in addresses:
-            port = address.rpartition(":")[2]
-            if not port.isdecimal() or not 0 < int(port) < 2**16:
+            host, _, port = address.rpartition(":")
+            if not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 2**16 and _is_host(host)):
                 raise UsageError(f"TF_CONFIG: {address} is not host:port with a port from 1 to 65535")
+        known: dict[tuple[str, int], int] = {}
+        for number, address in enumerate(addresses):
+            host, port = _host_and_port(address.lower())
+            first = known.setdefault(("localhost" if _is_loopback(host) else host, port), number)
+            if first != number:
+                raise UsageError(
+                    f"TF_CONFIG: workers {first} and {number} have one address, {address}; each has its own"
+                )
         return cls(addresses, index)
 
 
@@ -90,6 +122,22 @@ def _answers(address: str) -> bool:
     try:
         socket.create_connection(_host_and_port(address), timeout=5).close()
     except OSError:
+        return False
+    return True
+
+
+def _is_host(text: str) -> bool:
+    """Whether a text can name a machine: an IPv6 address in brackets, or labels of letters, digits and hyphens."""
+    if text.startswith("[") and text.endswith("]"):
+        return _is_address(text[1:-1])
+    labels = text.removesuffix(".").split(".")
+    return len(text) <= 253 and all(re.fullmatch(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)", label) for label in labels)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
         return False
     return True
 

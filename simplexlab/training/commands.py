@@ -16,6 +16,7 @@ from simplexlab.training.description import (
     describe,
     prepare,
     run_stem,
+    start,
     tell_other_versions,
 )
 from simplexlab.training.interrupts import interrupts
@@ -59,11 +60,14 @@ def train(experiment: Experiment, callbacks: "Callbacks" = (), *, resume: bool =
         if run.status.state != "missing":
             check_same_options(run, experiment)
             return _go_on(run, experiment, cluster, callbacks)
+    numbered = experiment.name is None
+    if cluster.is_chief and not numbered:
+        RunWriter.check_free(experiment.run_dir, experiment.name)
     task = prepare(experiment, cluster)
     config = describe(task)
     name = experiment.name or run_stem(experiment)
-    numbered = experiment.name is None
     with interrupts() as interrupted:
+        task = start(task)
         if not cluster.is_chief:
             return _follow(task, interrupted)
         total = experiment.iterations
@@ -116,6 +120,7 @@ def _go_on(run: Run, experiment: Experiment, cluster: Cluster, callbacks: "Callb
     if run.config["dataset"].get("checksum") not in (None, task.checksum):
         raise UsageError(f"the data of {experiment.dataset} are not those that the run {run.name} was started on")
     with interrupts() as interrupted:
+        task = start(task)
         if not cluster.is_chief:
             return _follow(task, interrupted)
         tell_other_versions(run)

@@ -79,6 +79,14 @@ def load_dataset(experiment: Experiment) -> Dataset:
     )
 
 
+def start(task: Task) -> Task:
+    """The task with its runtime, before a run folder is made: most of what a machine lacks shows here."""
+    if task.started is not None:
+        return task
+    pixels = math.prod(task.dataset.image_shape[:2])
+    return dataclasses.replace(task, started=runtime.start(task.experiment, task.cluster, pixels))
+
+
 def run_stem(experiment: Experiment) -> str:
     """Default name of a run: dataset, loss, corruption and seed, e.g. `digits-ce-0.2-s0`."""
     return f"{dataset_stem(experiment.dataset)}-{experiment.loss}-{experiment.corrupt:g}-s{experiment.seed}"

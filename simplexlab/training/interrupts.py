@@ -1,9 +1,55 @@
 """Ctrl-C and SIGTERM during a run: the first is noted, the second ends it."""
 
 import contextlib
+import logging
+import os
+import select
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
+
+logger = logging.getLogger(__name__)
+
+GRACE_SECONDS = 1.5
+TELL_SECONDS = 10.0
+
+
+@contextlib.contextmanager
+def answered(meanwhile: str = "") -> Iterator[None]:
+    """Within the block SIGINT and SIGTERM end the process within two seconds, also where a library does not return.
+
+    Python's own handler waits until the call that goes on returns, which for TensorFlow's, while other workers do not
+    answer, may take an hour. Only the main thread may call this; elsewhere it does nothing.
+
+    Args:
+        meanwhile: what is told every ten seconds.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    left = threading.Event()
+
+    def watch() -> None:
+        began = time.monotonic()
+        while not select.select([reader], [], [], TELL_SECONDS)[0]:
+            if meanwhile:
+                logger.warning("%s, since %.0f s", meanwhile, time.monotonic() - began)
+        if os.read(reader, 1) and not left.wait(GRACE_SECONDS):
+            os.write(2, b"simplexlab: interrupted\n")
+            os._exit(130)
+        os.close(reader)
+
+    saved = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        left.set()
+        signal.set_wakeup_fd(saved)
+        os.close(writer)
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from simplexlab.config import Experiment, check_batch, parse_devices
 from simplexlab.errors import RunError, UsageError
 from simplexlab.quiet import quiet_stderr
 from simplexlab.training.cluster import Cluster
+from simplexlab.training.interrupts import answered
 
 SMALL_CONVOLUTION = 2**24  # images × pixels × channels²; measured on two cores
 
@@ -106,8 +107,9 @@ def start(experiment: Experiment, cluster: Cluster = Cluster(), pixels: int | No
         elif several:  # the strategy takes every GPU that it sees
             tf.config.set_visible_devices([gpus[int(name[4:])] for name in names if "GPU" in name], "GPU")
         if several:
-            cluster.wait()
-            with quiet_stderr():
+            with answered():
+                cluster.wait()
+            with answered("waiting for the other workers to join"), quiet_stderr():
                 strategy = tf.distribute.MultiWorkerMirroredStrategy()
     with quiet_stderr():
         tf.config.list_logical_devices()

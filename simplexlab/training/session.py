@@ -17,7 +17,7 @@ from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import RunWriter, read_run
 from simplexlab.runs.record import diverged_line, final_result, metrics_line
 from simplexlab.schedule import learning_rate_time
-from simplexlab.training import checkpoints, runtime
+from simplexlab.training import checkpoints
 from simplexlab.training.checkpoints import Checkpoint
 from simplexlab.training.description import Task, check_same_start, criterion_of
 
@@ -55,7 +55,7 @@ class Session:
         self.batch_losses: list[float] = []
         self.record: dict[str, Any] = {}
         self.classifier: np.ndarray | None = None
-        self.runtime = task.started or runtime.start(experiment, task.cluster, math.prod(dataset.image_shape[:2]))
+        self.runtime = task.started
         check_same_start(self.runtime, task)
         with quiet_stderr():
             import keras

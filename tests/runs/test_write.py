@@ -100,6 +100,15 @@ class TestCreate:
             RunWriter.create(tmp_path, "a", {}, total=1)
         assert (tmp_path / "a" / "config.json").read_bytes() == before
 
+    def test_a_name_can_be_tried_before(self, tmp_path):
+        RunWriter.check_free(tmp_path / "runs", "a")
+        assert names_in(tmp_path) == []
+        RunWriter.create(tmp_path, "a", CONFIG, total=1).close()
+        with pytest.raises(UsageError, match="exists already"):
+            RunWriter.check_free(tmp_path, "a")
+        (tmp_path / "b").mkdir()
+        RunWriter.check_free(tmp_path, "b")
+
     def test_of_two_at_once_one_gets_the_name(self, tmp_path):
         def create(_):
             try:
@@ -275,6 +284,22 @@ class TestStatus:
         status = read_run(writer.path).status
         assert (status.state, status.iteration, status.message) == (state, 4, message)
 
+    @pytest.mark.parametrize("error", [KeyboardInterrupt(), MemoryError(), ImportError("no memory")])
+    @pytest.mark.parametrize("recorded", ["nothing", "a line", "an iteration"])
+    def test_of_a_new_run_without_a_record_nothing_is_left(self, tmp_path, error, recorded):
+        writer = RunWriter.create(tmp_path / "runs", "a", CONFIG, total=10)
+        if recorded == "a line":
+            writer.log_metrics({"iteration": 0})
+        elif recorded == "an iteration":
+            writer.progress(1)
+        with pytest.raises(type(error)), writer:
+            raise error
+        assert names_in(tmp_path) == ([] if recorded == "nothing" else ["runs"])
+        if recorded != "nothing":
+            with pytest.raises(type(error)), RunWriter.reopen(tmp_path / "runs" / "a"):
+                raise error
+            assert read_run(tmp_path / "runs" / "a").status.state in ("stopped", "failed")
+
     def test_an_exception_after_the_end_changes_nothing(self, tmp_path):
         writer = RunWriter.create(tmp_path, "a", CONFIG, total=10)
         writer.set_status("diverged", 4, "the loss is not finite")
@@ -295,7 +320,8 @@ class TestDeletedFolder:
     def test_the_heartbeat_is_quiet_and_writes_fail_clearly(self, tmp_path, monkeypatch, recwarn):
         monkeypatch.setattr(write_module, "HEARTBEAT_SECONDS", 0.01)
         writer = RunWriter.create(tmp_path, "a", CONFIG, total=10)
-        write_module.shutil.rmtree(writer.path)
+        while writer.path.exists():  # the heartbeat may write while it goes
+            write_module.shutil.rmtree(writer.path, ignore_errors=True)
         time.sleep(0.1)
         assert writer._heartbeat.is_alive()
         for write in (

@@ -126,6 +126,22 @@ def test_the_cluster_of_tf_config(monkeypatch, text, workers, index):
         ('{"cluster": {"worker": ["a:1", "b:2"]}}', "is not understood"),
         ('{"cluster": {"worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 2}}', "has no worker 2"),
         ('{"cluster": {"worker": ["a:1", "b"]}, "task": {"type": "worker", "index": 0}}', "b is not host:port"),
+        ('{"cluster": {"worker": ["a:1", "A:1"]}, "task": {"type": "worker", "index": 0}}', "have one address, A:1"),
+        (
+            '{"cluster": {"chief": ["[::1]:9"], "worker": ["b:1", "127.0.0.1:9"]}, '
+            '"task": {"type": "chief", "index": 0}}',
+            "workers 0 and 2 have one address",
+        ),
+        (
+            '{"cluster": {"worker": ["a:1", "b..c:2"]}, "task": {"type": "worker", "index": 0}}',
+            "b..c:2 is not host:port",
+        ),
+        ('{"cluster": {"worker": ["a:1", "-b:2"]}, "task": {"type": "worker", "index": 0}}', "-b:2 is not host:port"),
+        ('{"cluster": {"worker": ["a:1", "b:٢"]}, "task": {"type": "worker", "index": 0}}', "b:٢ is not host:port"),
+        ('{"cluster": {"worker": ["a:1", "x y:2"]}, "task": {"type": "worker", "index": 0}}', "x y:2 is not host:port"),
+        ("[" * 100_000, "is not understood"),
+        ('{"a":' * 100_000, "is not understood"),
+        (" " * 2_000_000 + "[", "holds 2,000,001 characters"),
         ('{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}', "has the job ps"),
     ],
 )
@@ -136,6 +152,40 @@ def test_a_wrong_tf_config_is_told_before_anything_starts(simplexlab, monkeypatc
     assert told in error
     assert len(error.splitlines()) == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_whoever_waits_for_workers_says_so_and_can_be_stopped(tmp_path, number):
+    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
+        addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in (first, second)]
+    task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": 0}}
+    words = [sys.executable, "-m", "simplexlab", "train", "--run-dir", str(tmp_path / "runs"), "--batch-size", "8"]
+    environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
+    process = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr.readline().startswith(f"waiting for worker 1 at {addresses[1]}, since 1")
+    began = time.monotonic()
+    process.send_signal(number)
+    _, error = process.communicate(timeout=30)
+    assert time.monotonic() - began < 2.5
+    assert (process.returncode, error) == (130, "simplexlab: interrupted\n")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_library_that_does_not_return_can_be_stopped(tmp_path):
+    code = (
+        "import hashlib; from simplexlab.training.interrupts import answered, interrupts\n"
+        "with interrupts(), answered('waiting'):\n"
+        "    print('ready', flush=True); hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    time.sleep(0.3)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=30)
+    assert time.monotonic() - began < 2.5
+    assert process.returncode == 130
+    assert b"interrupted" in error
 
 
 def test_a_worker_that_does_not_start_is_named():

@@ -1,0 +1,46 @@
+"""SIGTERM at any moment of the start, and too little memory: a clear end, and no folder of a run that never was."""
+
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from simplexlab.runs import list_runs
+
+TRAIN = [sys.executable, "-m", "simplexlab", "train", "--evaluate-every", "10", "--width", "2", "--iterations"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_in_the_first_seconds_leaves_no_folder(tmp_path, number):
+    draws = random.Random(int(number))
+    for attempt in range(3):
+        run_dir = tmp_path / str(attempt)
+        words = [*TRAIN, "100000", "--run-dir", str(run_dir), "--batch-size", "8"]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # Before Python runs its first line, the signal ends the process as it ends any.
+        time.sleep(draws.uniform(0.3, 2.5))
+        process.send_signal(number)
+        out, error = process.communicate(timeout=60)
+        assert "Traceback" not in error
+        assert process.returncode in (130, -number), error
+        assert out == ""
+        for run in list_runs(run_dir):  # it was quick, and had begun
+            assert run.status.state == "stopped"
+            assert run.metrics is not None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ulimit -v")
+@pytest.mark.parametrize("megabytes", [600, 1500, 2000])
+def test_too_little_memory_is_told_in_one_line_and_leaves_no_folder(tmp_path, megabytes):
+    words = [*TRAIN, "20", "--run-dir", str(tmp_path / "runs"), "--batch-size", "8"]
+    limited = ["sh", "-c", f'ulimit -v {megabytes * 1024}; exec "$@"', "sh", *words]
+    done = subprocess.run(limited, capture_output=True, text=True, timeout=200)
+    if done.returncode == 0:
+        pytest.skip("it is enough here")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("simplexlab: there is not enough memory")
+    assert not (tmp_path / "runs").exists()
