@@ -77,8 +77,8 @@ def list_(*, data_dir: DataDir = None, json: Json = False) -> None:
 @data.command(help_epilogue="Example: simplexlab data check cifar10\n")
 def check(name: Name, /, *, data_dir: DataDir = None, json: Json = False) -> int:
     """Say what is here of a dataset, what is missing and where to put it; exit code 0 if it can be used, 1 if not."""
-    from simplexlab.data.files import not_found
     from simplexlab.dataset_name import dataset_kind
+    from simplexlab.npz import not_found
 
     kind = dataset_kind(name)
     record: dict[str, Any] = {"name": name, "kind": kind, "usable": False, "problems": []}

@@ -1,16 +1,13 @@
 """`simplexlab geometry`: the statistics of anyone's representations, each beside its optimum."""
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from simplexlab.cli.common import Json, print_json, usage_errors
-from simplexlab.errors import UsageError
 
-CONTENTS = "z (N, h), y (N,) in 0 … K−1 and, where there are weights, w (K, h)"
+CONTENTS = "z (N, h), y (N,) or (N, 1) in 0 … K−1 and, where there are weights, w (K, h)"
 
 
 @usage_errors
@@ -22,8 +19,9 @@ def geometry(
 ) -> None:
     """Measure the representations in an .npz file, from any framework, beside the optimum."""
     from simplexlab.geometry import optimum, statistics
+    from simplexlab.npz import read_arrays
 
-    arrays = _load(file)
+    arrays = read_arrays(file, ("z", "y"), ("w",), CONTENTS)
     record = statistics(arrays["z"], arrays["y"], arrays.get("w")).to_dict()
     if record["norms"]["maximum"] > 0:
         record["conditions"] = _conditions(arrays, record["norms"]["maximum"])
@@ -72,26 +70,3 @@ def _remarks(record: dict[str, Any]) -> list[str]:
     if record["uniformity_points"] < record["num_points"]:
         remarks.append(f"The uniformity is from {record['uniformity_points']} of the points.")
     return remarks
-
-
-def _load(file: Path) -> dict[str, Any]:
-    import numpy as np
-
-    if not file.is_file():
-        raise UsageError(f"there is no file {file}")
-    if not zipfile.is_zipfile(file):
-        raise UsageError(f"{file} is not an .npz file; it needs {CONTENTS}")
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            missing = [key for key in ("z", "y") if key not in archive.files]
-            if missing:
-                raise UsageError(f"{file} lacks {' and '.join(missing)}; it needs {CONTENTS}")
-            return {key: archive[key] for key in ("z", "y", "w") if key in archive.files}
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise UsageError(f"{file} is damaged: {error}") from error
-    except UsageError:
-        raise
-    except ValueError as error:  # what numpy raises for objects that only pickle could load
-        raise UsageError(
-            f"{file} holds objects that are not numbers; they are not loaded, as that runs code"
-        ) from error

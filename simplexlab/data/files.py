@@ -1,7 +1,5 @@
 """A user's own data: a .npz file, or a folder with one subfolder per class."""
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,17 +7,12 @@ import numpy as np
 from simplexlab.data.dataset import Dataset, spread
 from simplexlab.data.idx import is_idx_folder, load_idx
 from simplexlab.errors import UsageError
+from simplexlab.npz import not_found, read_arrays
 
 NPZ_KEYS = ("x_train", "y_train", "x_test", "y_test")
 CLEAN_KEY = "y_train_clean"
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 TRAIN_SHARE = 0.8  # of a folder that is not split yet
-
-
-def not_found(path: str | Path) -> UsageError:
-    """The error of a file or folder that is not there; of a relative path it names the folder looked in."""
-    folder = "" if Path(path).expanduser().is_absolute() else f" in {Path.cwd()}"
-    return UsageError(f"{path} does not exist{folder}")
 
 
 def load_npz(path: str | Path) -> Dataset:
@@ -38,36 +31,11 @@ def load_npz(path: str | Path) -> Dataset:
     Raises:
         UsageError: the file cannot be read or does not hold such arrays.
     """
-    try:
-        with np.load(Path(path).expanduser(), allow_pickle=False) as archive:
-            missing = [key for key in NPZ_KEYS if key not in archive.files]
-            if missing:
-                raise UsageError(
-                    f"{path} lacks {', '.join(missing)}; it must hold {', '.join(NPZ_KEYS)}"
-                    f" (it holds {', '.join(archive.files) or 'nothing'})"
-                )
-            keys = [*NPZ_KEYS, CLEAN_KEY] if CLEAN_KEY in archive.files else NPZ_KEYS
-            arrays = {key: _read_member(path, archive, key) for key in keys}
-    except FileNotFoundError:
-        raise not_found(path) from None
-    except (AttributeError, TypeError, ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-        if isinstance(error, UsageError):
-            raise
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is not a .npz archive"
-        raise UsageError(f"{path} cannot be read: {reason}") from error
+    arrays = read_arrays(path, NPZ_KEYS, (CLEAN_KEY,))
     images = {key: _to_uint8(path, key, arrays[key]) for key in ("x_train", "x_test")}
     labels = {key: _to_labels(path, key, array) for key, array in arrays.items() if key not in images}
     names = tuple(str(label) for label in range(len(np.unique(labels["y_train"]))))
     return Dataset(name=str(path), **images, **labels, class_names=names)
-
-
-def _read_member(path: str | Path, archive: np.lib.npyio.NpzFile, key: str) -> np.ndarray:
-    try:
-        return archive[key]
-    except (ValueError, EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
-        if "pickle" in str(error):
-            raise UsageError(f"{path}: {key} holds pickled objects; save it as a plain array of numbers") from None
-        raise UsageError(f"{path}: {key} is damaged ({error})") from None
 
 
 def _to_uint8(path: str | Path, key: str, images: np.ndarray) -> np.ndarray:

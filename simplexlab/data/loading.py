@@ -119,7 +119,7 @@ def require(name: str, data_dir: str | Path | None = None, labels: str | None = 
         if not installed(source):
             source.require()
     elif kind != "digits" and not Path(name).expanduser().exists():
-        from simplexlab.data.files import not_found
+        from simplexlab.npz import not_found
 
         raise not_found(name)
 

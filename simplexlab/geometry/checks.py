@@ -50,9 +50,24 @@ def choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
     return value
 
 
-def matrix(name: str, value: ArrayLike, dtype: Any = np.float64) -> np.ndarray:
-    """Return `value` as a finite, real, non-empty matrix; `dtype=None` keeps float32 and float64 as they are."""
+def as_array(value: Any) -> np.ndarray:
+    """Return an array of any library as NumPy's: gradients are left out, other devices are copied from.
+
+    PyTorch's tensors need to be detached first; what offers DLPack alone is taken by it; bfloat16 becomes float32.
+    """
+    if hasattr(value, "detach") and hasattr(value, "cpu"):  # a PyTorch tensor
+        value = value.detach().cpu()
+        if str(value.dtype) == "torch.bfloat16":
+            value = value.float()
+    elif hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        value = np.from_dlpack(value)
     array = np.asarray(value)
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def matrix(name: str, value: ArrayLike, dtype: Any = np.float64) -> np.ndarray:
+    """Return `value` as a real, non-empty matrix; `dtype=None` keeps float32 and float64 as they are."""
+    array = as_array(value)
     if array.ndim != 2 or 0 in array.shape:
         raise ValueError(f"the {name} must be a matrix with a row each, got shape {array.shape}")
     if array.dtype.kind not in "fiu":
@@ -69,19 +84,31 @@ def finite(name: str, array: np.ndarray) -> np.ndarray:
     return array
 
 
+def whole_labels(labels: ArrayLike, num_points: int) -> np.ndarray:
+    """Return the labels, (N,) or (N, 1), whole numbers of any type, as integers (N,).
+
+    Raises:
+        ValueError: not whole numbers, or not one a point.
+    """
+    array = as_array(labels)
+    if array.shape not in ((num_points,), (num_points, 1)):
+        raise ValueError(f"the labels must be one number for each of {num_points} points, got shape {array.shape}")
+    array = array.reshape(num_points)
+    if array.dtype.kind not in "iu":
+        numbers = array.astype(np.float64) if array.dtype.kind == "f" else np.array([np.nan])
+        if not (np.abs(numbers) < 2**62).all() or (numbers % 1 != 0).any():
+            raise ValueError(f"the labels must be whole numbers 0 … K−1, got {array.dtype}")
+        array = array.astype(np.int64)
+    return array
+
+
 def class_labels(labels: ArrayLike, num_points: int, num_classes: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return the labels (N,) and the number of points of each class (K,).
 
     Raises:
         ValueError: not whole numbers, not one a point, not 0 … K−1, a class without a point, or a single class.
     """
-    array = np.asarray(labels)
-    if array.shape != (num_points,):
-        raise ValueError(f"the labels must be one number for each of {num_points} points, got shape {array.shape}")
-    if array.dtype.kind not in "iu":
-        if array.dtype.kind != "f" or not np.array_equal(array, np.floor(array)):
-            raise ValueError(f"the labels must be whole numbers 0 … K−1, got {array.dtype}")
-        array = array.astype(np.int64)
+    array = whole_labels(labels, num_points)
     lowest, highest = int(array.min()), int(array.max())
     if lowest < 0 or (num_classes is not None and highest >= num_classes):
         wanted = "0 … K−1" if num_classes is None else f"0 … {num_classes - 1}"

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simplexlab.geometry.checks import whole
+from simplexlab.geometry.checks import as_array, whole
 
 ORTHOGONAL_SIMILARITY = 0.5
 """Angular similarity of orthogonal vectors, the floor for non-negative representations."""
@@ -70,7 +70,7 @@ def distance_from_optimum(similarities: ArrayLike, optimum: float) -> float:
 
 def unit_vectors(x: ArrayLike) -> np.ndarray:
     """Divide vectors (…, h) by their norms in float64; zero vectors stay 0."""
-    x = np.asarray(x, dtype=np.float64)
+    x = np.asarray(as_array(x), dtype=np.float64)
     largest = np.abs(x).max(axis=-1, keepdims=True, initial=0.0)
     x = x / np.where(largest > 0, largest, 1.0)  # squares neither overflow nor vanish
     norms = np.linalg.norm(x, axis=-1, keepdims=True)

@@ -6,8 +6,6 @@ import json
 import os
 import socket
 import time
-import zipfile
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ import numpy as np
 
 from simplexlab.errors import RunError, UsageError
 from simplexlab.files import open_binary, read_file, reason
+from simplexlab.npz import NpzReader
 from simplexlab.runs import folder
 from simplexlab.runs.folder import FORMAT, STATES, Locked, LocksUnsupported, parse_line, take_lock
 from simplexlab.runs.record import FILES, METRICS, checked, flaw
@@ -322,11 +321,12 @@ def _read_checked(path: Path, name: str) -> tuple[dict[str, Any] | None, list[st
 
 def _read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
-        with open_binary(path) as file, np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
+        with open_binary(path) as file:
+            archive = NpzReader(file)
+            return {name: archive.read(name) for name in archive.names}
     except FileNotFoundError:
         raise RunError(f"there is no {path}") from None
-    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, ValueError) as error:
         raise RunError(f"{path} cannot be read: {error}") from error
 
 

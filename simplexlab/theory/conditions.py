@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from simplexlab.geometry import class_means, simplex_deviation
-from simplexlab.geometry.checks import finite, matrix, positive
+from simplexlab.geometry.checks import finite, matrix, positive, whole_labels
 from simplexlab.theory.cross_entropy import BLOCK, optimal_weight_norm
 
 
@@ -72,7 +72,8 @@ def conditions_sc(representations: ArrayLike, labels: ArrayLike, radius: float) 
         ValueError: shapes that do not fit, an argument out of range.
     """
     radius = positive("radius", radius)
-    representations, labels = np.asarray(representations), np.asarray(labels)
+    representations = matrix("representations", representations, dtype=None)
+    labels = whole_labels(labels, len(representations))
     means = class_means(representations, labels) / radius
     spread = 0.0
     for start in range(0, len(labels), BLOCK):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simplexlab.geometry.checks import class_labels, finite, matrix, whole
+from simplexlab.geometry.checks import as_array, class_labels, finite, matrix, whole, whole_labels
 
 GRAM_ENTRIES = 2**17  # inner products held at once: 1 MB, which stays in the cache
 SINGLE_THREAD_PRODUCTS = 2**18  # multiplications up to which OpenBLAS stays in one thread
@@ -46,9 +46,7 @@ def sc_loss_batches(representations: ArrayLike, labels: ArrayLike, indices: Arra
     Reference: Definition 2 of the paper.
     """
     representations = matrix("representations", representations, dtype=None)
-    labels, indices = np.asarray(labels), np.asarray(indices)
-    if labels.shape != (len(representations),):
-        raise ValueError(f"the labels must have shape ({len(representations)},), got {labels.shape}")
+    labels, indices = whole_labels(labels, len(representations)), as_array(indices)
     if indices.ndim != 2 or indices.shape[1] < 2:
         raise ValueError(f"the indices must have shape (R, b) with b ≥ 2, got {indices.shape}")
     num_batches, batch_size = indices.shape

@@ -21,7 +21,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simplexlab.geometry.checks import choice, matrix, not_negative, positive, whole
+from simplexlab.geometry.checks import choice, matrix, not_negative, positive, whole, whole_labels
 
 Features = Literal["free", "nonnegative"]
 FEATURES = ("free", "nonnegative")
@@ -39,10 +39,15 @@ def ce_loss(representations: ArrayLike, labels: ArrayLike, weights: ArrayLike) -
     Returns:
         The loss, computed in float64 over blocks of points.
 
+    Raises:
+        ValueError: shapes that do not fit, or labels that are not 0 … K−1.
+
     Reference: Definition 1 of the paper.
     """
     representations = matrix("representations", representations, dtype=None)
-    weights, labels = matrix("weights", weights), np.asarray(labels)
+    weights, labels = matrix("weights", weights), whole_labels(labels, len(representations))
+    if not 0 <= labels.min() <= labels.max() < len(weights):
+        raise ValueError(f"the labels must be 0 … {len(weights) - 1}, got {labels.min()} … {labels.max()}")
     total = 0.0
     for start in range(0, len(labels), BLOCK):
         part = slice(start, start + BLOCK)

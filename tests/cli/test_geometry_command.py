@@ -75,7 +75,7 @@ def test_remarks(simplexlab, save):
     ("arrays", "message"),
     [
         ({"z": np.ones((60, 3))}, "lacks y"),
-        ({"x": np.ones((60, 3)), "labels": LABELS}, "lacks z and y"),
+        ({"x": np.ones((60, 3)), "labels": LABELS}, "lacks z, y; it must hold z (N, h), y (N,) or (N, 1)"),
         ({"z": np.full((60, 3), np.nan), "y": LABELS}, "finite"),
         ({"z": np.ones((60, 3)), "y": LABELS, "w": np.full((6, 3), np.inf)}, "finite"),
         ({"z": np.ones(60), "y": LABELS}, "matrix"),
@@ -84,7 +84,7 @@ def test_remarks(simplexlab, save):
         ({"z": np.ones((60, 3)), "y": 0 * LABELS}, "single class"),
         ({"z": np.ones((60, 3)), "y": LABELS + 0.5}, "whole numbers"),
         ({"z": np.ones((60, 3)), "y": LABELS, "w": np.ones((5, 3))}, "(6, 3)"),
-        ({"z": np.array([{"a": 1}] * 60), "y": LABELS}, "not numbers"),
+        ({"z": np.array([{"a": 1}] * 60), "y": LABELS}, "z holds pickled objects"),
         ({"z": np.array(["a"] * 60).reshape(60, 1), "y": LABELS}, "real numbers"),
     ],
 )
@@ -105,13 +105,22 @@ def test_what_is_no_npz_file(simplexlab, save, tmp_path):
     flipped.write_bytes(damaged)
     np.save(tmp_path / "array.npy", np.ones(3))
     for name, message in (
-        ("missing.npz", "there is no file"),
-        ("cut.npz", "not an .npz file"),
-        ("flipped.npz", "damaged"),
-        ("array.npy", "not an .npz file"),
-        (".", "there is no file"),
+        ("missing.npz", "missing.npz does not exist"),
+        ("cut.npz", "it is not a .npz archive"),
+        ("flipped.npz", "z is damaged"),
+        ("array.npy", "it is not a .npz archive"),
+        (".", "it is not a file"),
     ):
         code, out, err = simplexlab("geometry", tmp_path / name)
         assert (code, out) == (2, "")
         assert message in err
         assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("labels", [LABELS.astype(float), LABELS[:, None], LABELS.astype(np.float32)[:, None]])
+def test_labels_that_are_whole_numbers_are_taken(simplexlab, save, labels):
+    generator = np.random.default_rng(0)
+    z, w = generator.normal(size=(60, 8)), generator.normal(size=(6, 8))
+    expected = simplexlab("geometry", save(z=z, y=LABELS, w=w), "--json")
+    assert expected[0] == 0
+    assert simplexlab("geometry", save(z=z, y=labels, w=w), "--json") == expected

@@ -122,7 +122,7 @@ def test_npz_with_missing_keys_lists_them(tmp_path):
 @pytest.mark.parametrize("contents", [b"", b"no archive at all", b"PK\x03\x04 broken"])
 def test_file_that_is_no_npz(tmp_path, contents):
     (tmp_path / "made.npz").write_bytes(contents)
-    with pytest.raises(UsageError, match=r"cannot be read: it is not a \.npz archive"):
+    with pytest.raises(UsageError, match=r"made\.npz: it is not a \.npz archive"):
         load(str(tmp_path / "made.npz"))
 
 
@@ -148,7 +148,9 @@ def test_npz_with_a_damaged_member(tmp_path, save):
     with zipfile.ZipFile(damaged, "w") as archive:
         for name, contents in members.items():
             archive.writestr(name, contents)
-    with pytest.raises(UsageError, match="x_train is damaged"):
+    with pytest.raises(
+        UsageError, match=r"x_train is damaged: an array .* 12×6×5×3 has 1,080 bytes, and there are 72$"
+    ):
         load(str(damaged))
 
 
@@ -159,7 +161,7 @@ def test_npz_that_does_not_exist(tmp_path):
 
 def test_npz_that_is_a_folder(tmp_path):
     (tmp_path / "folder.npz").mkdir()
-    with pytest.raises(UsageError, match=r"folder\.npz cannot be read: Is a directory"):
+    with pytest.raises(UsageError, match=r"folder\.npz cannot be read: it is not a file"):
         load(str(tmp_path / "folder.npz"))
 
 

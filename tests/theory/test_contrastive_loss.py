@@ -81,7 +81,7 @@ def test_extreme_radii_give_the_value_of_the_simplex(radius):
 
 
 def test_refuses_indices_and_labels_that_do_not_fit():
-    with pytest.raises(ValueError, match="labels must have shape"):
+    with pytest.raises(ValueError, match="labels must be one number for each of"):
         sc_loss_batches(np.ones((4, 2)), [0, 1], [[0, 1]])
     with pytest.raises(ValueError, match="b ≥ 2"):
         sc_loss_batches(np.ones((4, 2)), [0, 1, 0, 1], [0, 1])
