@@ -65,6 +65,8 @@ class NpzReader:
     def _read(self, name: str, member: BinaryIO, size: int) -> np.ndarray:
         try:
             shape, fortran_order, dtype = HEADERS[np.lib.format.read_magic(member)](member)
+        except (*DAMAGE, OSError):
+            raise
         except Exception as error:  # NumPy evaluates the header as Python's literals: whatever comes of that
             raise ValueError(f"{name} is damaged or no array of numbers: its header cannot be read") from error
         if dtype.hasobject:
