@@ -1,5 +1,7 @@
 """`simplexlab data`: which datasets are here, what is missing, and the import of archives that the user has."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +10,7 @@ from cyclopts import App, Parameter
 
 from simplexlab.cli.common import Json, print_json
 from simplexlab.errors import RunError, UsageError
+from simplexlab.text import one_line
 
 # Training images, test images, classes and image shape of well-known sets, for `list` to show before they are here.
 WELL_KNOWN = {
@@ -83,7 +86,7 @@ def check(name: Name, /, *, data_dir: DataDir = None, json: Json = False) -> int
     kind = dataset_kind(name)
     record: dict[str, Any] = {"name": name, "kind": kind, "usable": False, "problems": []}
     if kind != "tfds":
-        if kind != "digits" and not Path(name).expanduser().exists():
+        if kind != "digits" and not os.path.exists(os.path.expanduser(name)):
             raise not_found(name)
         record |= _contents(name, data_dir)
     else:
@@ -91,7 +94,13 @@ def check(name: Name, /, *, data_dir: DataDir = None, json: Json = False) -> int
             record |= _tfds_record(name, data_dir)
         except RunError as error:
             record |= {"state": "damaged", "problems": [str(error)]}
-    print_json(record) if json else _print_check(record)
+    if json:
+        print_json(record)
+        return 0 if record["usable"] else 1
+    for problem in record["problems"]:
+        print(f"simplexlab: {one_line(problem)}", file=sys.stderr)
+    if record["usable"] or "archives" in record:
+        _print_check(record)
     return 0 if record["usable"] else 1
 
 
@@ -196,8 +205,6 @@ def _print_check(record: dict[str, Any]) -> None:
     out = console()
     verdict = "can be used" if record["usable"] else "cannot be used"
     out.print(f"{record['name']} {verdict}" + (f" ({record['state']})" if "state" in record else ""), soft_wrap=True)
-    for problem in record["problems"]:
-        out.print(f"  {problem}", soft_wrap=True)
     if "train_counts" in record:
         shape = "×".join(str(length) for length in record["image_shape"])
         out.print(f"{record['train_size']:,} training and {record['test_size']:,} test images of {shape}\n")

@@ -2,6 +2,7 @@
 
 import gzip
 import math
+import os
 import zlib
 from pathlib import Path
 
@@ -43,7 +44,7 @@ def load_idx(folder: str | Path, name: str | None = None) -> Dataset:
     Raises:
         UsageError: a file is missing, truncated, longer than it says or of another magic number, or the counts differ.
     """
-    root = Path(folder).expanduser()
+    root = Path(os.path.expanduser(folder))
     arrays = {}
     for key, (stem, magic) in FILES.items():
         path = _find(root, stem, magic)

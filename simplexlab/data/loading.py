@@ -1,6 +1,7 @@
 """Load a dataset by name: digits, a .npz file, a folder of class folders, or a TFDS set."""
 
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -118,7 +119,7 @@ def require(name: str, data_dir: str | Path | None = None, labels: str | None = 
         source = TfdsSet(name, data_dir, labels)
         if not installed(source):
             source.require()
-    elif kind != "digits" and not Path(name).expanduser().exists():
+    elif kind != "digits" and not os.path.exists(os.path.expanduser(name)):
         from simplexlab.npz import not_found
 
         raise not_found(name)

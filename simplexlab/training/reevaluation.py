@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from simplexlab.config import Experiment
+from simplexlab.data import Dataset
 from simplexlab.errors import RunError, UsageError
 from simplexlab.evaluation import Representations, evaluate
 from simplexlab.quiet import quiet_stderr
@@ -30,7 +31,7 @@ def reevaluate(folder: Path) -> dict[str, Any]:
 
     Raises:
         UsageError: the folder is no training run, or has no model or labels yet.
-        RunError: its model is damaged.
+        RunError: its model is damaged, or its model, labels and data do not belong together.
     """
     run = read_run(folder)
     if run.config.get("kind") != "train":
@@ -49,6 +50,7 @@ def reevaluate(folder: Path) -> dict[str, Any]:
                 model = keras.models.load_model(model_path, compile=False)
             except Exception as error:  # damage shows as whatever zipfile, h5py and Keras make of it
                 raise RunError(f"{model_path} is damaged: Keras cannot load it; train the run again") from error
+        _check_fits(model, dataset, labels, model_path)
         head = model.layers[-1]
         encoder = keras.Model(model.inputs, head.input)
         train, test = (
@@ -64,6 +66,35 @@ def reevaluate(folder: Path) -> dict[str, Any]:
     kept = {key: value for key, value in run.result.items() if key in record and key != "run"}  # folders are renamed
     sizes = {"train": len(labels), "test": len(dataset.y_test)}
     return {**record, "differences": _differences(kept, record, RELATIVE[experiment.precision], sizes)}
+
+
+def _check_fits(model: Any, dataset: Dataset, labels: np.ndarray, path: Path) -> None:
+    """Raise a RunError that says what differs where model, labels and data do not belong together."""
+    shapes = [("takes", model.inputs, dataset.image_shape), ("gives", model.outputs, (dataset.num_classes,))]
+    for verb, tensors, wanted in shapes:
+        found = [tuple(tensor.shape[1:]) for tensor in tensors]
+        if found != [wanted]:
+            raise RunError(
+                f"{path} {verb} {' and '.join(map(_by, found))} where the data of the run have {_by(wanted)}: it is not"
+                " the model of this run"
+            )
+    kernel = getattr(model.layers[-1], "kernel", None)
+    if kernel is None or len(kernel.shape) != 2:
+        raise RunError(f"{path} ends in no linear classifier ({type(model.layers[-1]).__name__}): it is not of a run")
+    if labels.shape != dataset.y_train.shape:
+        raise RunError(
+            f"{path.with_name('labels.npz')} has {_by(labels.shape)} labels and {dataset.name} has"
+            f" {len(dataset.y_train):,} training images: they are not those of this run"
+        )
+    if labels.dtype.kind not in "iu" or not 0 <= labels.min() <= labels.max() < dataset.num_classes:
+        raise RunError(
+            f"{path.with_name('labels.npz')} has labels from {labels.min()} to {labels.max()} for"
+            f" {dataset.num_classes} classes: they are not those of this run"
+        )
+
+
+def _by(shape: tuple[int | None, ...]) -> str:
+    return "×".join("?" if length is None else str(length) for length in shape)
 
 
 def _differences(

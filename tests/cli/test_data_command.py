@@ -123,6 +123,9 @@ def test_check_of_damaged_data(simplexlab, tmp_path):
     record = json.loads(out)
     assert record["state"] == "damaged"
     assert "delete" in record["problems"][0]
+    code, out, err = simplexlab("data", "check", "cifar10", "--data-dir", tmp_path)
+    assert (code, out) == (1, "")
+    assert err == f"simplexlab: {record['problems'][0]}\n"
 
 
 def test_check_of_an_npz(simplexlab, tiny_npz, tmp_path):
@@ -131,10 +134,10 @@ def test_check_of_an_npz(simplexlab, tiny_npz, tmp_path):
     record = json.loads(out)
     assert (record["kind"], record["train_counts"], record["test_counts"]) == ("npz", [20] * 3, [10] * 3)
     np.savez(tmp_path / "bad.npz", x_train=np.zeros(3))
-    code, out, _ = simplexlab("data", "check", tmp_path / "bad.npz")
-    assert code == 1
-    assert "cannot be used" in out
-    assert "lacks y_train, x_test, y_test" in out
+    code, out, err = simplexlab("data", "check", tmp_path / "bad.npz")
+    assert (code, out) == (1, "")
+    assert "lacks y_train, x_test, y_test" in err
+    assert err.count("\n") == 1
 
 
 def test_check_of_a_folder_with_odd_names(simplexlab, tmp_path):

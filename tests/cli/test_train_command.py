@@ -202,6 +202,46 @@ def test_evaluate_tells_a_changed_model(train, simplexlab, tmp_path):
     assert "final_loss is" in err
 
 
+@pytest.mark.parametrize(
+    ("shape", "layers", "message"),
+    [
+        (
+            (6, 8, 1),
+            [keras.layers.Flatten(), keras.layers.Dense(3)],
+            "takes 6×8×1 where the data of the run have 8×8×1",
+        ),
+        ((8, 8, 1), [keras.layers.Flatten(), keras.layers.Dense(4)], "gives 4 where the data of the run have 3"),
+        (
+            (8, 8, 1),
+            [keras.layers.Flatten(), keras.layers.Dense(3), keras.layers.ReLU()],
+            "no linear classifier (ReLU)",
+        ),
+    ],
+)
+def test_evaluate_tells_what_does_not_fit_of_another_model(train, simplexlab, tmp_path, shape, layers, message):
+    train("--name", "run", "--iterations", 1)
+    keras.Sequential([keras.Input(shape), *layers]).save(tmp_path / "runs" / "run" / "model.keras")
+    code, out, err = simplexlab("evaluate", "run", "--run-dir", tmp_path / "runs")
+    assert (code, out) == (1, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"), [(np.zeros(59, int), "has 59 labels and "), (np.full(60, 3), "has labels from 3 to 3 for 3")]
+)
+def test_evaluate_tells_labels_of_another_run(train, simplexlab, tmp_path, labels, message):
+    train("--name", "run", "--iterations", 1)
+    path = tmp_path / "runs" / "run" / "labels.npz"
+    with np.load(path) as arrays:
+        kept = dict(arrays)
+    np.savez(path, **{**kept, "labels": labels})
+    code, _, err = simplexlab("evaluate", "run", "--run-dir", tmp_path / "runs")
+    assert code == 1
+    assert f"{path} {message}" in err
+    assert err.count("\n") == 1
+
+
 def test_a_damaged_model_is_told_in_one_line(train, simplexlab, tmp_path):
     train("--name", "run", "--loss", "ce")
     path = tmp_path / "runs" / "run" / "model.keras"

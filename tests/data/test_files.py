@@ -55,6 +55,19 @@ def test_npz_of_floats_becomes_the_nearest_grey_level(save, dtype):
     np.testing.assert_array_equal(dataset.x_train[..., 0], levels)
 
 
+def test_floats_next_to_0_and_1_come_from_rounding(save):
+    made = {"y_train": [0, 1], "y_test": [0, 1], "x_test": np.zeros((2, 4, 4))}
+    images = np.zeros((2, 4, 4), np.float32)
+    images[0, 0, :2] = 1.000001, -0.000002
+    assert load(save(x_train=images, **made)).x_train[0, 0, :2, 0].tolist() == [255, 0]
+    images[0, 0, 0] = 1.0002
+    with pytest.raises(UsageError, match=r"x_train holds the float 1\.0002\d*; floats must lie in \[0, 1\]"):
+        load(save(x_train=images, **made))
+    images[0, 0, 0] = -0.5
+    with pytest.raises(UsageError, match=r"x_train holds the float -0\.5;"):
+        load(save(x_train=images, **made))
+
+
 def test_npz_of_floats_between_grey_levels_is_rounded(save):
     made = {"y_train": [0, 1], "y_test": [0, 1], "x_test": np.zeros((2, 4, 4))}
     levels = np.array([0.4, 0.6, 99.4, 254.7])
@@ -70,11 +83,13 @@ NAN_IMAGES[7, 3, 2, 1] = np.nan
     ("changes", "message"),
     [
         ({"x_train": NAN_IMAGES}, "x_train holds NaN"),
-        ({"x_test": np.full((6, 6, 5, 3), 2.0)}, r"x_test holds floats from 2 to 2; floats must lie in \[0, 1\]"),
+        ({"x_test": np.full((6, 6, 5, 3), 2.0)}, r"x_test holds the float 2; floats must lie in \[0, 1\]"),
         ({"x_train": np.zeros((12, 6, 5, 3), np.int64)}, "x_train must be uint8 or floats"),
         ({"x_train": np.zeros((12, 6, 5, 3), bool)}, "x_train must be uint8 or floats"),
         ({"x_train": np.zeros((12, 30), np.uint8)}, r"x_train must be \(N, H, W\)"),
-        ({"x_train": np.zeros((12, 3, 32, 32), np.uint8)}, "channels first"),
+        ({"x_train": np.zeros((12, 3, 32, 32), np.uint8)}, r"channels first; .*: numpy.moveaxis\(x, 1, -1\)"),
+        ({"x_train": np.zeros((12, 4, 32, 32), np.uint8)}, "channels first"),
+        ({"x_test": np.zeros((6, 2, 5, 5))}, "channels first"),
         ({"x_test": np.zeros((6, 5, 5, 3), np.uint8)}, "test images are 5×5×3 but training images are 6×5×3"),
         ({"x_train": np.zeros((0, 6, 5, 3), np.uint8), "y_train": np.zeros(0, int)}, "the train set is empty"),
         ({"y_train": np.eye(3)[np.arange(12) % 3]}, r"y_train must be whole numbers of shape \(N,\)"),
@@ -227,12 +242,76 @@ def test_folder_of_mixed_modes(tmp_path):
     assert [128, 128, 128] in pixels
 
 
-def test_folder_passes_hidden_and_other_files_over(photos):
+def test_hidden_files_are_passed_over_and_what_is_no_image_is_told(photos, caplog):
     before = load(str(photos)).x_train
-    (photos / "cats" / "notes.txt").write_text("no image")
+    assert caplog.messages == []
     (photos / "cats" / "._00.png").write_bytes(b"")
     (photos / ".cache").mkdir()
     np.testing.assert_array_equal(load(str(photos)).x_train, before)
+    assert caplog.messages == []
+    draw(photos / "cats" / "more" / "1.png")
+    (photos / "dogs" / "notes.txt").write_text("no image")
+    (photos / "list.csv").write_text("a list")
+    os.mkfifo(photos / "dogs" / "pipe.png")
+    np.testing.assert_array_equal(load(str(photos)).x_train, before)
+    assert caplog.messages == [
+        f"{photos}: skipped 4 files and folders that are no images: list.csv, cats/more, dogs/notes.txt …"
+    ]
+
+
+@pytest.mark.parametrize("suffix", ["webp", "jfif", "tif", "tiff", "ppm", "WEBP", "jp2", "tga"])
+def test_formats_that_pillow_reads(photos, suffix):
+    for name in ("cats", "dogs"):
+        draw(photos / name / f"a.{suffix}", value=(0, 0, 250))
+    dataset = load(str(photos))
+    assert len(dataset.y_train) + len(dataset.y_test) == 17
+    blue = np.concatenate([dataset.x_train, dataset.x_test])[:, 0, 0, 2].astype(int)
+    assert np.count_nonzero(abs(blue - 250) < 8) == 2
+
+
+def test_postscript_is_not_run(photos):
+    (photos / "dogs" / "03.eps").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 4\n(x) run\n")
+    (photos / "dogs" / "04.png").write_bytes((photos / "dogs" / "03.eps").read_bytes())
+    with pytest.raises(UsageError, match=r"dogs/04\.png cannot be read as an image"):
+        load(str(photos))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_images_are_turned_as_the_camera_was_held(tmp_path, orientation):
+    upright = np.zeros((4, 6, 3), np.uint8)
+    upright[0, 0], upright[0, 5], upright[3, 0] = (250, 0, 0), (0, 250, 0), (0, 0, 250)
+    # What a camera held that way has stored: the inverse of what EXIF 2.3 says for each number.
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright),
+        7: np.rot90(upright, 2).transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(upright).save(tmp_path / name / "0.png")
+        Image.fromarray(np.ascontiguousarray(stored)).save(tmp_path / name / "1.png", exif=exif)
+    dataset = load(str(tmp_path))
+    np.testing.assert_array_equal(dataset.x_train, [upright] * 2)
+    np.testing.assert_array_equal(dataset.x_test, [upright] * 2)
+
+
+@pytest.mark.parametrize("tests", ["test", "val", "validation"])
+def test_names_of_the_test_folder(tmp_path, tests, caplog):
+    for part, values in (("train", (1, 2, 3)), (tests, (4, 5)), ("other", (6,))):
+        for name in ("a", "b"):
+            for value in values:
+                draw(tmp_path / part / name / f"{value}.png", "L", value=value)
+    dataset = load(str(tmp_path))
+    assert dataset.x_test[:, 0, 0, 0].tolist() == [4, 5, 4, 5]
+    assert dataset.class_names == ("a", "b")
+    assert caplog.messages == [f"{tmp_path}: skipped 1 files and folders that are no images: other"]
 
 
 def test_odd_size_is_named_with_both_sizes(photos):
