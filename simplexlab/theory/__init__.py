@@ -22,6 +22,7 @@ from simplexlab.theory.cross_entropy_floor import ce_floor
 from simplexlab.theory.fixed_head import fixed_head_floor
 from simplexlab.theory.floor import Floor
 from simplexlab.theory.logit_losses import CrossEntropy, LogitLoss, SmoothedCrossEntropy, SquaredError
+from simplexlab.theory.penalised import ufm_ce_floor, ufm_mse_floor
 
 __all__ = [
     "AllBatches",
@@ -51,4 +52,6 @@ __all__ = [
     "sc_floor_of_composition",
     "sc_loss_batch",
     "sc_loss_batches",
+    "ufm_ce_floor",
+    "ufm_mse_floor",
 ]

@@ -21,7 +21,7 @@ from simplexlab.geometry.checks import choice, whole
 from simplexlab.theory.contrastive import composition_value, squared_radius
 from simplexlab.theory.contrastive_mean import GivenBatches, IndependentBatches, symmetric_mean, whole_counts
 from simplexlab.theory.cross_entropy import FEATURES, Features
-from simplexlab.theory.floor import Floor, fits, least_diagonal, refuse_too_many, to_sphere
+from simplexlab.theory.floor import Floor, conditioned, fits, least_diagonal, refuse_too_many, to_sphere
 from simplexlab.theory.program import in_few_dimensions, solve, state_of
 
 LARGEST_SQUARE = 1e200  # of the radius; beyond, inner products overflow
@@ -207,7 +207,9 @@ class _Program:
 
     def start(self, units: np.ndarray) -> np.ndarray:
         """See `Program`."""
-        return np.sqrt(np.abs(units)) if self.nonnegative else units
+        free = np.sqrt(np.abs(units)) if self.nonnegative else units
+        points, _ = to_sphere(free, self.radius, self.nonnegative)
+        return conditioned(free, self.batches.value_and_gradient(self._gram(points))[1].sum(axis=1))
 
     def value_and_gradient(self, free: np.ndarray) -> tuple[float, np.ndarray]:
         """See `Program`."""

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from simplexlab.geometry import orthogonal_frame, regular_simplex
 from simplexlab.geometry.checks import choice, not_negative, whole
 from simplexlab.theory.cross_entropy import FEATURES, Features, ce_bound_frobenius
-from simplexlab.theory.floor import Floor, fits, least_diagonal, refuse_too_many, shares, to_sphere
+from simplexlab.theory.floor import Floor, conditioned, fits, least_diagonal, refuse_too_many, shares, to_sphere
 from simplexlab.theory.logit_losses import CrossEntropy, LogitLoss
 from simplexlab.theory.minimiser import minimise
 from simplexlab.theory.program import in_few_dimensions, solve, state_of
@@ -93,10 +93,10 @@ def ce_floor(
         if free is None:
             simplex = shift_free and not nonnegative
             free = program.start((regular_simplex if simplex else orthogonal_frame)(num_classes, needed))
-        end = solve(program, free, collapsed)
+        end = solve(program, free, collapsed, may_vanish=not shift_free)
         if nonnegative and not end.converged:  # squares that are 0 stay 0: the frame was not the optimum
             noise = NOISE * np.random.default_rng(0).random(end.free.shape)
-            end = solve(program, end.free + noise, collapsed)
+            end = solve(program, end.free + noise, collapsed, may_vanish=not shift_free)
         points, weights = program.configuration(end.free)
         certificate = min(end.value, program.certificate(end.free))
         state = {(num_classes, needed): end.free}
@@ -119,8 +119,11 @@ class _Program:
     def start(self, units: np.ndarray) -> np.ndarray:
         """See `Program`."""
         means = np.sqrt(np.abs(units)) if self.nonnegative else units
-        free = np.stack([units, means])
-        return np.concatenate([free, np.full((2, len(units), 1), self.slack)], axis=2)
+        free = np.concatenate([np.stack([units, means]), np.full((2, len(units), 1), self.slack)], axis=2)
+        weights, points, _ = self._factors(free)
+        gradient = self.loss.value_and_gradient(weights[:, :-1] @ points[:, :-1].T, self.shares)[1]
+        free[1] = conditioned(free[1], np.linalg.norm(gradient, axis=0))
+        return free
 
     def value_and_gradient(self, free: np.ndarray) -> tuple[float, np.ndarray]:
         """See `Program`."""
@@ -145,8 +148,8 @@ class _Program:
         if self.nonnegative:
             product = product + _multiplier(product, diagonal, means)
         diagonal = least_diagonal(product, diagonal)
-        least = np.vdot(gradient, logits) + self.norm * self.radius * math.sqrt(diagonal.sum())
-        return float(value - scale * least)
+        fall = np.vdot(gradient, logits) + self.norm * self.radius * math.sqrt(diagonal.sum())
+        return max(float(value - scale * fall), getattr(self.loss, "least", -math.inf))
 
     def configuration(self, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Program`."""

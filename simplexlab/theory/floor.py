@@ -138,6 +138,20 @@ def least_diagonal(symmetric: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
     return found
 
 
+def conditioned(free: np.ndarray, curvatures: np.ndarray) -> np.ndarray:
+    """Free vectors of such lengths that a step of unit length changes the objective alike in each of their directions.
+
+    Args:
+        free: nonzero vectors, shape (K, h).
+        curvatures: how strongly the objective depends on each direction, at least 0, shape (K,).
+    """
+    largest = curvatures.max()
+    if not largest > 0:
+        return free
+    lengths = np.sqrt(np.maximum(curvatures / largest, 1e-8))
+    return free * (lengths / np.linalg.norm(free, axis=1))[:, None]
+
+
 def to_sphere(
     free: np.ndarray, radius: float, nonnegative: bool
 ) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:

@@ -11,7 +11,10 @@ import numpy as np
 
 
 class LogitLoss(Protocol):
-    """A convex loss of the logits, a mean over the points."""
+    """A convex loss of the logits, a mean over the points.
+
+    It may have an attribute `least`, a lower bound of its values whatever the logits are.
+    """
 
     def value_and_gradient(self, logits: np.ndarray, shares: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient.
@@ -28,6 +31,8 @@ class LogitLoss(Protocol):
 @dataclass(frozen=True)
 class CrossEntropy:
     """Σ_y π_y·log(1 + Σ_{j≠y} exp(M_jy − M_yy)), precise also where it is tiny."""
+
+    least = 0.0
 
     def value_and_gradient(self, logits: np.ndarray, shares: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient; see `LogitLoss`."""
@@ -61,6 +66,8 @@ class SmoothedCrossEntropy:
 @dataclass(frozen=True)
 class SquaredError:
     """Half of the squared distance from one-hot targets, Σ_y π_y·½‖M_y − e_y‖²."""
+
+    least = 0.0
 
     def value_and_gradient(self, logits: np.ndarray, shares: np.ndarray) -> tuple[float, np.ndarray]:
         """Value and gradient; see `LogitLoss`."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+STEPS = 5000
 MEMORY = 24  # pairs of steps and changes of the gradient that stand for the curvature
 CHECK_EVERY = 15  # iterations between two looks at whether the answer is good enough
 SUFFICIENT, CURVATURE = 1e-4, 0.9  # constants of the Wolfe conditions
@@ -16,7 +17,7 @@ Function = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
 def minimise(
-    function: Function, start: np.ndarray, finished: Callable[[np.ndarray], bool], *, steps: int = 5000
+    function: Function, start: np.ndarray, finished: Callable[[np.ndarray], bool], *, steps: int | None = None
 ) -> tuple[np.ndarray, bool]:
     """Minimise a smooth function by L-BFGS with a line search for the Wolfe conditions.
 
@@ -24,7 +25,7 @@ def minimise(
         function: gives value and gradient at a point of the shape of `start`.
         start: the first point.
         finished: says whether a point is good enough; asked now and then, and where no step leads further down.
-        steps: the most iterations.
+        steps: the most iterations, by default 5,000.
 
     Returns:
         The last point, and whether it is finished.
@@ -35,7 +36,7 @@ def minimise(
     point = np.asarray(start, dtype=np.float64)
     value, gradient = function(point)
     moves: list[tuple[np.ndarray, np.ndarray, float]] = []
-    for step in range(1, steps + 1):
+    for step in range(1, (steps or STEPS) + 1):
         direction = _direction(gradient, moves)
         found = _line_search(function, point, value, gradient, direction, first=not moves)
         if found is None:

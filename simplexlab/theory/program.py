@@ -38,13 +38,20 @@ class Solution(NamedTuple):
     converged: bool
 
 
-def solve(program: Program, free: np.ndarray, collapsed: float) -> Solution:
-    """Minimise until the certificate meets the value."""
+def solve(program: Program, free: np.ndarray, collapsed: float, *, may_vanish: bool = False) -> Solution:
+    """Minimise until the certificate meets the value.
+
+    Args:
+        program: the program.
+        free: where to start.
+        collapsed: the scale of the objective's rounding.
+        may_vanish: whether the least value may be 0, which no relative distance ever reaches.
+    """
 
     def meets(free: np.ndarray, scale: float) -> bool:
         return is_certified(program.value_and_gradient(free)[0], program.certificate(free), scale, AIM)
 
-    end = _minimise(program, free, lambda free: meets(free, 0.0))
+    end = _minimise(program, free, lambda free: meets(free, collapsed if may_vanish else 0.0))
     return end if end.converged else end._replace(converged=meets(end.free, collapsed))
 
 

@@ -265,3 +265,10 @@ def test_refuses_other_arguments():
         sc_expected_loss(np.eye(3), SKEWED, 8)
     with pytest.raises(ValueError, match="batch size must be at least 3"):
         sc_floor_of_composition([1, 1], radius=1.0)
+
+
+def test_classes_of_very_unequal_size_are_certified_too():
+    generator = np.random.default_rng(7)
+    for num_classes in (3, 8, 12):
+        p = 10 ** generator.uniform(0, 4, num_classes)
+        assert sc_floor(p / p.sum(), 92, radius=0.42).is_exact
