@@ -1,7 +1,9 @@
-"""Keras losses of the project. Cross-entropy is Keras's own."""
+"""Keras losses of the project, for every backend of Keras. Cross-entropy is Keras's own."""
+
+import copy
 
 import keras
-import tensorflow as tf
+import numpy as np
 from keras import ops
 
 
@@ -17,6 +19,8 @@ class SupervisedContrastive(keras.losses.Loss):
     of radius 1/√τ and leave the temperature at 1. The paper sums over the anchors (`reduction="sum"`); the default is
     Keras's mean over the anchors. Under a `tf.distribute` strategy every anchor sees the batch of all replicas.
     Computed in float32 or, with `dtype="float64"`, in double precision, whatever the dtype of the representations.
+    Integer labels are compared as they are: any int64 where the backend has it. JAX's integers have 32 bits unless
+    `jax_enable_x64` is set, and `fit` hands over the labels' low bits.
 
     Args:
         temperature: positive number that divides the inner products.
@@ -29,7 +33,8 @@ class SupervisedContrastive(keras.losses.Loss):
         y_pred: representations, shape (b, h).
 
     Raises:
-        ValueError: the temperature is not positive, the labels are not sparse, or the representations no vectors.
+        ValueError: the temperature is not positive, the labels are not sparse or of half precision, or the
+            representations no vectors.
 
     Example:
         >>> model.compile(optimizer="sgd", loss=SupervisedContrastive(temperature=0.1))
@@ -46,11 +51,18 @@ class SupervisedContrastive(keras.losses.Loss):
         name: str = "supervised_contrastive",
         dtype: str | None = None,
     ):
-        # Keras casts the labels too, and half precision would make one of several labels.
-        super().__init__(name, reduction, keras.backend.result_type(dtype or keras.config.floatx(), "float32"))
+        given = keras.dtype_policies.get(dtype or keras.config.floatx()).compute_dtype
+        super().__init__(name, reduction, keras.backend.result_type(given, "float32"))
         if not 0.0 < temperature < float("inf"):
             raise ValueError(f"temperature must be a positive finite number, not {temperature}")
         self.temperature = float(temperature)
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        """Return the loss of the batch, reduced and weighted as Keras's losses are."""
+        # Keras would cast the labels to the loss's dtype, which makes one of several from 2²⁴ on.
+        with_labels = copy.copy(self)
+        with_labels.call = lambda _, anchors: self.call(y_true, anchors)
+        return super(SupervisedContrastive, with_labels).__call__(y_pred, y_pred, sample_weight)
 
     def call(self, y_true, y_pred):
         """Return the loss of each anchor, shape (b,)."""
@@ -72,19 +84,16 @@ def supervised_contrastive(y_true, y_pred, temperature: float = 1.0):
     anchors = ops.convert_to_tensor(y_pred)
     if keras.backend.standardize_dtype(anchors.dtype) in ("bfloat16", "float16"):
         anchors = ops.cast(anchors, "float32")
-    if anchors.shape.rank not in (2, None):
+    if len(anchors.shape) != 2:
         raise ValueError(f"representations must have shape (b, h), not {tuple(anchors.shape)}")
-    labels = ops.convert_to_tensor(y_true)
-    if len(labels.shape) == 2 and labels.shape[1] not in (1, None):
-        raise ValueError(f"labels must be integers of shape (b,) or (b, 1), not one-hot rows of shape {labels.shape}")
-    labels = ops.reshape(labels, (-1,))
-    samples, sample_labels, first = _global_batch(anchors, labels)
+    labels = _labels(y_true)
+    samples, sample_labels, first = global_batch(anchors, labels)
 
     logits = ops.matmul(anchors, ops.transpose(samples)) / temperature
     positions = first + ops.arange(ops.shape(anchors)[0], dtype="int32")
     is_self = ops.equal(positions[:, None], ops.arange(ops.shape(samples)[0], dtype="int32")[None, :])
     # A finite floor, not −∞: an anchor that is alone in the batch must give 0 and a finite gradient.
-    logits = ops.where(is_self, float(tf.as_dtype(logits.dtype).min) / 4, logits)
+    logits = ops.where(is_self, _lowest(logits) / 4, logits)
     # Shifting both terms alike keeps the difference exact to the last digits when s is large (small temperatures).
     logits = logits - ops.stop_gradient(ops.max(logits, axis=1, keepdims=True))
     is_positive = ops.logical_and(ops.equal(labels[:, None], sample_labels[None, :]), ops.logical_not(is_self))
@@ -99,8 +108,44 @@ def _alone(positives):
     return ops.cast(ops.equal(positives, 0), positives.dtype)
 
 
-def _global_batch(anchors, labels):
-    """The samples and labels of all replicas, and the position of this replica's first anchor among them."""
+def _lowest(tensor) -> float:
+    return float(np.finfo(keras.backend.standardize_dtype(tensor.dtype)).min)
+
+
+def _labels(y_true):
+    """The labels as a tensor of shape (b,) in which different labels are different numbers."""
+    if not ops.is_tensor(y_true) and keras.backend.backend() == "jax":
+        y_true = np.asarray(y_true)
+        # JAX would keep the low bits of an int64; which labels are equal is all that counts.
+        y_true = np.unique(y_true, return_inverse=True)[1].astype(np.int32).reshape(y_true.shape)
+    labels = ops.convert_to_tensor(y_true)
+    if len(labels.shape) == 2 and labels.shape[1] not in (1, None):
+        shape = tuple(labels.shape)
+        raise ValueError(f"labels must be integers of shape (b,) or (b, 1), not one-hot rows of shape {shape}")
+    dtype = keras.backend.standardize_dtype(labels.dtype)
+    if dtype in ("bfloat16", "float16"):
+        raise ValueError(f"labels must be integers; {dtype} makes one of several")
+    if dtype == "uint64":  # which Keras compares as floats
+        labels = ops.cast(labels, "int64")
+    return ops.reshape(labels, (-1,))
+
+
+def global_batch(anchors, labels):
+    """Gather what a loss over pairs of samples needs under `tf.distribute`: the batch of all replicas.
+
+    The one place where a loss knows of replicas; under other backends and without a strategy there is one.
+
+    Args:
+        anchors: representations of this replica's samples, shape (b, h).
+        labels: their labels, shape (b,).
+
+    Returns:
+        Representations (B, h) and labels (B,) of all samples, and the position of this replica's first among them.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return anchors, labels, 0
+    import tensorflow as tf
+
     context = tf.distribute.get_replica_context() if tf.distribute.has_strategy() else None
     if context is None or context.num_replicas_in_sync == 1:
         return anchors, labels, 0

@@ -165,3 +165,58 @@ def test_labels_of_shape_one_column():
     labels = np.array([0, 1, 0, 1, 2, 2])
     loss = SupervisedContrastive(dtype="float64")
     assert loss(labels, points) == loss(labels[:, None], points)
+
+
+LARGE_LABELS = {
+    "2²⁴": 2**24 + np.arange(8) // 2,
+    "2⁵³": 2**53 + np.arange(8) // 2,
+    "int64 from end to end": np.repeat([-(2**63), -(2**63) + 1, 2**63 - 2, 2**63 - 1], 2),
+    "equal low bits": np.repeat(np.arange(4), 2) * 2**32,
+    "uint64": np.repeat(np.array([0, 2**64 - 1, 2**64 - 2, 2**63], np.uint64), 2),
+}
+
+
+@pytest.mark.parametrize("labels", LARGE_LABELS.values(), ids=LARGE_LABELS)
+@pytest.mark.parametrize("kind", ["arrays", "tensors", "graph", "autograph"])
+def test_labels_of_any_size_stay_apart(labels, kind):
+    points = unit_vectors(np.random.default_rng(0), 8, 4).astype(np.float32)
+    loss = SupervisedContrastive(0.5)
+    expected = loss(np.arange(8) // 2, points)
+    if kind == "tensors":
+        labels, points = tf.constant(labels), tf.constant(points)
+    call = tf.function(loss, autograph=kind == "autograph") if "graph" in kind else loss
+    assert call(labels, points) == expected
+
+
+def test_large_labels_in_fit():
+    points = unit_vectors(np.random.default_rng(0), 8, 4).astype(np.float32)
+    losses = []
+    for labels in (np.arange(8) // 2, 2**40 + np.arange(8) // 2):
+        model = keras.Sequential([keras.Input((4,)), keras.layers.Identity()])
+        model.compile(loss=SupervisedContrastive(0.5))
+        losses.append(model.fit(points, labels, verbose=0).history["loss"])
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_labels_in_half_precision_are_refused(dtype):
+    points = unit_vectors(np.random.default_rng(0), 4, 2)
+    with pytest.raises(ValueError, match=f"labels must be integers; {dtype}"):
+        SupervisedContrastive()(tf.cast([0, 0, 1, 1], dtype), points)
+
+
+@pytest.mark.parametrize("weights", [None, np.array([1.0, 0.0, 2.0, 1.0, 0.5, 0.0], np.float32)])
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight", None])
+def test_weights_and_reductions_are_those_of_keras(reduction, weights):
+    points, labels = unit_vectors(np.random.default_rng(0), 6, 3), np.arange(6) % 2
+    values = definition(points, labels, 0.5) * (1 if weights is None else weights)
+    total = 6 if weights is None or reduction == "sum_over_batch_size" else weights.sum()
+    expected = {None: values, "sum": values.sum()}.get(reduction, values.sum() / total)
+    loss = SupervisedContrastive(0.5, reduction=reduction, dtype="float64")
+    np.testing.assert_allclose(loss(labels, points, weights), expected, rtol=1e-6)
+    assert "call" not in vars(loss)
+
+
+@pytest.mark.parametrize("dtype", [keras.DTypePolicy("mixed_float16"), "mixed_bfloat16", "float16", "float32", None])
+def test_any_dtype_that_keras_takes_is_raised_to_float32(dtype):
+    assert SupervisedContrastive(dtype=dtype).dtype == "float32"

@@ -74,13 +74,15 @@ def start(experiment: Experiment, cluster: Cluster = Cluster(), pixels: int | No
         pixels: of one image; None where they are not known yet, as for TFDS sets, counts as many.
 
     Raises:
-        UsageError: a GPU was asked for that TensorFlow does not see, or the batch does not divide among the replicas.
+        UsageError: a GPU was asked for that TensorFlow does not see, the batch does not divide among the replicas, or
+            Keras has another backend than TensorFlow.
         RunError: the workers did not find each other.
     """
     kind, wanted = parse_devices(experiment.devices)
     several = len(cluster.workers) > 1
     if several and kind == "cpu" and wanted > 1:
         raise UsageError(f"--devices {experiment.devices}: a worker of a cluster has one CPU replica; take cpu")
+    _import_keras()
     with quiet_stderr():
         import tensorflow as tf
 
@@ -127,6 +129,15 @@ def _mirrored_strategy(devices: tuple[str, ...]) -> Any:
     return tf.distribute.MirroredStrategy(devices)
 
 
+def _import_keras() -> Any:
+    with quiet_stderr():
+        import keras
+    backend = keras.backend.backend()
+    if backend != "tensorflow":
+        raise UsageError(f"training runs on TensorFlow, but Keras's backend is {backend}; set KERAS_BACKEND=tensorflow")
+    return keras
+
+
 @contextlib.contextmanager
 def lost_workers_told(cluster: Cluster) -> Iterator[None]:
     """Within the block, tell that a worker was lost where a collective operation fails."""
@@ -167,8 +178,7 @@ def numpy_threads(threads: int | None) -> contextlib.AbstractContextManager:
 @contextlib.contextmanager
 def keras_precision(precision: str) -> Iterator[None]:
     """Within the block Keras's global dtype is float32, float64, or bfloat16 arithmetic over float32 parameters."""
-    with quiet_stderr():
-        import keras
+    keras = _import_keras()
     saved = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64" if precision == "float64" else "float32")
     keras.config.set_dtype_policy({"bfloat16": "mixed_bfloat16"}.get(precision, precision))
