@@ -149,12 +149,35 @@ def global_batch(anchors, labels):
     context = tf.distribute.get_replica_context() if tf.distribute.has_strategy() else None
     if context is None or context.num_replicas_in_sync == 1:
         return anchors, labels, 0
-    if anchors.shape[0] is None:
-        sizes = context.all_gather(tf.shape(anchors)[:1], axis=0)
+    # One collective for both: a float would merge labels from 2²⁴ on, so they go along as digits.
+    rows = tf.concat([anchors, _digits(labels, anchors.dtype)], axis=1)
+    if rows.shape[0] is None:
+        sizes = context.all_gather(tf.shape(rows)[:1], axis=0)
         first = tf.reduce_sum(sizes[: context.replica_id_in_sync_group])
-        return context.all_gather(anchors, axis=0), context.all_gather(labels, axis=0), first
-    # Every replica adds its batch, in its place among zeros: a gather would first gather the sizes, on the host.
-    first = context.replica_id_in_sync_group * anchors.shape[0]
-    after = (context.num_replicas_in_sync - 1) * anchors.shape[0] - first
-    parts = [tf.pad(anchors, [[first, after], [0, 0]]), tf.pad(labels, [[first, after]])]
-    return *context.all_reduce(tf.distribute.ReduceOp.SUM, parts), first
+        rows = context.all_gather(rows, axis=0)
+    else:
+        # Every replica adds its batch, in its place among zeros: a gather would first gather the sizes, on the host.
+        first = context.replica_id_in_sync_group * rows.shape[0]
+        after = (context.num_replicas_in_sync - 1) * rows.shape[0] - first
+        rows = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.pad(rows, [[first, after], [0, 0]]))
+    return rows[:, :-DIGITS], _from_digits(rows[:, -DIGITS:], labels.dtype), first
+
+
+DIGITS, BITS = 4, 16  # of an int64, so that each is a whole number in any float
+
+
+def _digits(labels, dtype):
+    """Integers (b,) as floats (b, 4); labels that are floats are taken by their bits."""
+    import tensorflow as tf
+
+    bits = tf.bitcast(tf.cast(labels, tf.float64), tf.int64) if labels.dtype.is_floating else tf.cast(labels, tf.int64)
+    shifts = tf.range(DIGITS, dtype=tf.int64) * BITS
+    return tf.cast(tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits[:, None], shifts), 2**BITS - 1), dtype)
+
+
+def _from_digits(digits, dtype):
+    import tensorflow as tf
+
+    shifts = tf.range(DIGITS, dtype=tf.int64) * BITS
+    bits = tf.reduce_sum(tf.bitwise.left_shift(tf.cast(digits, tf.int64), shifts), axis=1)
+    return tf.cast(tf.bitcast(bits, tf.float64) if dtype.is_floating else bits, dtype)

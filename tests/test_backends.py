@@ -64,3 +64,14 @@ def test_a_training_that_diverges_goes_on_without_numbers(other, reference):
     for found in (other["diverged"], reference["diverged"]):
         assert {"geometry_loss", "geometry_nc1", "geometry_norms_mean"} <= found.keys()
         assert all(np.isnan(values).all() for name, values in found.items() if name.startswith("geometry_"))
+
+
+@pytest.mark.parametrize("words", [["train", "--iterations", "1"], ["toy", "sc", "--steps", "1"]], ids=" ".join)
+def test_training_says_in_one_line_that_it_runs_on_tensorflow(words, tmp_path):
+    environment = os.environ | {"KERAS_BACKEND": "jax"}
+    command = [sys.executable, "-m", "simplexlab", *words, "--run-dir", "runs"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    line = "simplexlab: training runs on TensorFlow, but Keras's backend is jax; set KERAS_BACKEND=tensorflow"
+    assert done.stderr.splitlines()[-1] == line
+    assert list(tmp_path.glob("runs/*")) == []

@@ -1,5 +1,8 @@
 """SupervisedContrastive against its definition, and as a Keras loss."""
 
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from simplexlab import losses
 from simplexlab.losses import SupervisedContrastive
 
 
@@ -220,3 +224,44 @@ def test_weights_and_reductions_are_those_of_keras(reduction, weights):
 @pytest.mark.parametrize("dtype", [keras.DTypePolicy("mixed_float16"), "mixed_bfloat16", "float16", "float32", None])
 def test_any_dtype_that_keras_takes_is_raised_to_float32(dtype):
     assert SupervisedContrastive(dtype=dtype).dtype == "float32"
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool", "float32", "float64"])
+def test_labels_travel_between_replicas_as_digits(dtype):
+    """Every int64 comes back from floats of 16 bits, and so does every other label."""
+    labels = tf.cast([0, 1, -1, 127, -(2**63), 2**63 - 1, 2**24 + 1, -(2**33)], dtype)
+    for carrier in ("float32", "float64"):
+        digits = losses._digits(labels, carrier)
+        assert digits.dtype == carrier
+        assert digits.shape == (8, 4)
+        np.testing.assert_array_equal(losses._from_digits(digits, labels.dtype), labels)
+
+
+TWO_REPLICAS = """
+import numpy as np
+import tensorflow as tf
+from simplexlab.losses import SupervisedContrastive
+
+cpus = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+loss = SupervisedContrastive(0.5, reduction=None)
+points = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
+expected = loss(np.arange(8) % 3, points)
+
+def step(labels, rows):
+    first = 4 * tf.distribute.get_replica_context().replica_id_in_sync_group
+    return loss(labels[first : first + rows], tf.constant(points)[first : first + rows])
+
+for labels in (np.arange(8) % 3, 2**40 + np.arange(8) % 3, -(np.arange(8) % 3) * 2**32, np.float32(np.arange(8) % 3)):
+    for rows in (4, tf.constant(4)):  # batches of a size that is known, and of one that is not
+        run = tf.function(lambda rows: strategy.run(step, (tf.constant(labels), rows)), autograph=False)
+        found = tf.concat(strategy.experimental_local_results(run(rows)), 0)
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+print("equal")
+"""
+
+
+def test_two_replicas_see_one_batch_with_labels_of_any_size():
+    done = subprocess.run([sys.executable, "-c", TWO_REPLICAS], capture_output=True, text=True)
+    assert done.stdout.strip().endswith("equal"), done.stderr
