@@ -7,7 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from simplexlab.config import LOSSES, nearest
+from simplexlab import objectives
+from simplexlab.config import nearest
 from simplexlab.evaluation import Criterion, Evaluation, Representations, evaluate, numbers
 from simplexlab.losses import SupervisedContrastive
 from simplexlab.models.graph import Output, graph_outputs, layer_output, makes_logits
@@ -63,10 +64,12 @@ class Geometry(keras.callbacks.Callback):
         super().__init__()
         if every < 1:
             raise ValueError(f"every must be at least 1, not {every}")
-        if loss not in (None, *LOSSES):
-            raise ValueError(f"loss must be one of {', '.join(LOSSES)}, not {loss!r}")
-        if loss == "sc" and head is not None:
-            raise ValueError(f"sc has no classifier, so head={head!r} does not apply; layer names its representation")
+        if loss not in (None, *objectives.names()):
+            raise ValueError(f"loss must be one of {', '.join(objectives.names())}, not {loss!r}")
+        if loss is not None and objectives.get(loss).head == "none" and head is not None:
+            raise ValueError(
+                f"{loss} has no classifier, so head={head!r} does not apply; layer names its representation"
+            )
         if not 0 < temperature < np.inf:
             raise ValueError(f"temperature must be a positive finite number, not {temperature}")
         if batch_size < 1:
@@ -125,15 +128,16 @@ class Geometry(keras.callbacks.Callback):
         """Evaluate representations under the objective: sc where there are no weights."""
         nonnegative = bool(values.min() >= 0) if self.nonnegative is None else self.nonnegative
         radius = float(np.sqrt(np.mean(np.sum(np.square(values, dtype=np.float64), axis=1)) / self.temperature))
-        contrastive = weights is None
+        objective = objectives.get("sc" if weights is None else self.loss or "ce")
         criterion = Criterion(
-            loss="sc" if contrastive else self.loss or "ce",
+            objective=objective,
             batch_size=self.batch_size,
             radius=radius,
             nonnegative=nonnegative,
-            policy="class-means" if contrastive else "head",
+            policy=objective.judge,
+            options=objective.resolve({}),
         )
-        values = values / np.sqrt(self.temperature) if contrastive else values
+        values = values / np.sqrt(self.temperature) if objective.sphere else values
         with np.errstate(over="ignore", invalid="ignore"):  # shortly before a model diverges
             return evaluate(Representations(values, labels), None, criterion, weights, iteration=iteration)
 

@@ -5,19 +5,19 @@ whose default is None take their value from the recipe of the dataset (`RECIPES`
 """
 
 import dataclasses
-import difflib
-import math
 import shlex
 import types
 import typing
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from simplexlab import objectives
 from simplexlab.dataset_name import as_path, dataset_kind, tfds_base
 from simplexlab.errors import UsageError
+from simplexlab.objectives import own
+from simplexlab.objectives.objective import check_limits, format_value
+from simplexlab.objectives.table import nearest
 
-LossName = Literal["ce", "ce-fix", "sc"]
-LOSSES: tuple[str, ...] = typing.get_args(LossName)
 EncoderName = Literal["resnet18", "resnet18-preact", "resnet-small", "resnet-small-preact", "mlp"]
 ENCODERS: tuple[str, ...] = typing.get_args(EncoderName)
 
@@ -61,9 +61,11 @@ def option(default: Any, help: str, **limits: float) -> Any:
 class Experiment:
     """Every option of a training run; `resolve` fills in the dataset's defaults and checks the values."""
 
-    loss: LossName = option(
+    loss: str = option(
         "ce",
-        "Cross-entropy (ce), cross-entropy with a fixed simplex classifier (ce-fix), supervised contrastive (sc).",
+        "Objective: "
+        + "; ".join(f"{name}: {entry.sentence.rstrip('.')}" for name, entry in objectives.table().items())
+        + ". Or the path of a file with one of your own, my_loss.py or my_loss.py:NAME.",
     )
     corrupt: float = option(
         0.0, "Fraction of the training labels that are corrupted, 0 to 1.", minimum=0.0, maximum=1.0
@@ -91,12 +93,8 @@ class Experiment:
     dimension: int | None = option(
         None, "Dimension of the representation, by a final linear map; without it, the encoder's own.", minimum=1
     )
-    head_radius: float = option(1.0, "Radius of the fixed simplex classifier of ce-fix.", above=0.0)
     iterations: int | None = option(None, "Training steps.", minimum=1)
     batch_size: int | None = option(None, "Images a step over all replicas, drawn with replacement.", minimum=3)
-    temperature: float = option(
-        0.1, "Temperature τ of sc; representations lie on the sphere of radius 1/√τ.", above=0.0
-    )
     learning_rate: float = option(0.1, "Learning rate at the first step.", above=0.0)
     schedule: Literal["polynomial", "cosine", "constant"] = option(
         "polynomial", "Annealing: polynomial of power 5 (the authors'), cosine, constant."
@@ -115,7 +113,7 @@ class Experiment:
         0.0, "Train error at or below which the given labels count as fitted, 0 to 1.", minimum=0.0, below=1.0
     )
     fit_policy: Literal["auto", "head", "class-means", "probe"] = option(
-        "auto", "Classifier that judges the fit; auto: head for ce and ce-fix, class-means for sc."
+        "auto", "Classifier that judges the fit; auto: the own head, or the class means where the loss trains none."
     )
     seed: int = option(0, "Seed of labels, weights, batches and augmentation.", minimum=0, maximum=2**31 - 1)
     precision: Literal["float32", "bfloat16", "float64"] = option(
@@ -126,6 +124,18 @@ class Experiment:
     threads: int | None = option(None, "CPU threads; by default every core.", minimum=1, maximum=1024)
     run_dir: str = option("runs", "Folder that holds the runs.")
     name: str | None = option(None, "Name of this run's folder; by default made from the options.")
+    options: dict[str, Any] = dataclasses.field(
+        default_factory=dict, metadata={"help": "The objective's own options by name; the others keep their defaults."}
+    )
+
+    @property
+    def objective(self) -> objectives.Objective:
+        """The objective that `loss` names; a file of one's own is executed for it.
+
+        Raises:
+            UsageError: there is none, or its file is wrong.
+        """
+        return objectives.get(self.loss)
 
     @property
     def recipe(self) -> str:
@@ -138,9 +148,7 @@ class Experiment:
     @property
     def policy(self) -> str:
         """The classifier that judges the fit, `auto` resolved: head, class-means or probe."""
-        if self.fit_policy != "auto":
-            return self.fit_policy
-        return "class-means" if self.loss == "sc" else "head"
+        return self.objective.judge if self.fit_policy == "auto" else self.fit_policy
 
     def resolve(self) -> "Experiment":
         """Return the experiment with the dataset's defaults filled in and every value checked.
@@ -150,23 +158,25 @@ class Experiment:
         """
         recipe = RECIPES[self.recipe]
         chosen = {name: value for name, value in recipe.items() if getattr(self, name) is None}
-        experiment = dataclasses.replace(self, **chosen, dataset=as_path(self.dataset))
+        chosen |= {"dataset": as_path(self.dataset), "loss": own.absolute(self.loss)}
+        experiment = dataclasses.replace(self, **chosen, options=self.objective.resolve(self.options))
         experiment._check()
         return experiment
 
     def _check(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            choices = field_choices(field)
+            choices = () if field.name == "loss" else field_choices(field)
             if choices and value is not None and value not in choices:
                 raise UsageError(f"{flag(field.name)} {value}: {nearest(str(value), choices)}")
             if isinstance(value, int | float) and not isinstance(value, bool):
-                _check_limits(field, value)
+                reason = ": the supervised contrastive loss and its theory need three points"
+                check_limits(flag(field.name), value, field.metadata, reason if field.name == "batch_size" else "")
         for name in ("dataset", "run_dir", "name", "data_dir", "labels"):
             if getattr(self, name) == "":
                 raise UsageError(f"{flag(name)} is empty")
-        if self.loss == "sc" and self.fit_policy == "head":
-            raise UsageError("--fit-policy head: sc trains no head; take class-means or probe")
+        if self.objective.head == "none" and self.fit_policy == "head":
+            raise UsageError(f"--fit-policy head: {self.objective.name} trains no head; take class-means or probe")
         if self.balanced and self.corruption != "flip":
             raise UsageError("--balanced goes with --corruption flip: uniform resampling does not keep class counts")
         kind, devices = parse_devices(self.devices)
@@ -176,20 +186,30 @@ class Experiment:
             raise UsageError("--jit works on one device: TensorFlow cannot compile the collectives between replicas")
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields as a dict for `config.json`."""
-        return dataclasses.asdict(self)
+        """The fields as a dict for `config.json`; the objective's own options stand beside them."""
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return fields | fields.pop("options")
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> "Experiment":
-        """Rebuild an experiment from `to_dict`; keys that this version does not know are passed over."""
-        names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{key: value for key, value in record.items() if key in names})
+        """Rebuild an experiment from `to_dict`; nothing is executed.
+
+        Keys that are no fields are the objective's own options. For an entry of the table, those that it does not have
+        are passed over: they are of another version.
+        """
+        names = {field.name for field in dataclasses.fields(cls)} - {"options"}
+        rest = {key: value for key, value in record.items() if key not in names}
+        if (entry := objectives.table().get(record.get("loss", "ce"))) is not None:
+            rest = {option.name: rest[option.name] for option in entry.options if option.name in rest}
+        return cls(**{key: value for key, value in record.items() if key in names}, options=rest)
 
     def command_line(self) -> str:
         """The shell command that repeats this experiment: every option that differs from its default."""
         words = ["simplexlab", "train"]
         recipe = RECIPES[self.recipe]
         for field in dataclasses.fields(self):
+            if field.name == "options":
+                continue
             value = getattr(self, field.name)
             default = recipe.get(field.name, field.default) if field.default is None else field.default
             if value is None or (value == default and field.name != "loss"):
@@ -198,6 +218,14 @@ class Experiment:
                 words.append(flag(field.name) if value else flag(field.name, negative=True))
             else:
                 words += [flag(field.name), format_value(value)]
+        objective = objectives.named(self.loss)
+        defaults = {option.name: option.default for option in objective.options}
+        for name, value in self.options.items():
+            if name not in defaults:  # of a file of one's own
+                words += ["--option", f"{name}={as_typed(value)}"]
+            elif value != defaults[name]:
+                words += [flag(name, negative=True)] if value is False else [flag(name)]
+                words += [] if isinstance(value, bool) else [format_value(value)]
         return shlex.join(words)
 
 
@@ -206,11 +234,23 @@ def flag(name: str, negative: bool = False) -> str:
     return ("--no-" if negative else "--") + name.replace("_", "-")
 
 
-def format_value(value: Any) -> str:
-    """A value as one types it, exact and without zeros that it does not need: 0.1, 0, 100000, ce."""
-    if isinstance(value, float):
-        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
-    return str(value)
+def as_typed(value: Any) -> str:
+    """A value as `--set` and `--option` take it: on, off, or as `format_value` gives it."""
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else format_value(value)
+
+
+def parse_option(text: str, kind: type) -> Any:
+    """Read a value of a type, bool, int, float or str, as one types it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if kind is bool:
+        words = {"on": True, "true": True, "off": False, "false": False}
+        if text.lower() not in words:
+            raise ValueError(text)
+        return words[text.lower()]
+    return kind(text)
 
 
 def field_type(field: dataclasses.Field) -> Any:
@@ -221,7 +261,9 @@ def field_type(field: dataclasses.Field) -> Any:
 
 
 def field_choices(field: dataclasses.Field) -> tuple[str, ...]:
-    """The allowed values of a choice field, or () for any other field."""
+    """The allowed values of a choice field, or () for any other field; a loss may also be the path of a file."""
+    if field.name == "loss":
+        return objectives.names()
     kind = field_type(field)
     return typing.get_args(kind) if typing.get_origin(kind) is Literal else ()
 
@@ -229,14 +271,6 @@ def field_choices(field: dataclasses.Field) -> tuple[str, ...]:
 def defaults_by_dataset(name: str) -> dict[str, Any]:
     """The default of a field in each recipe, or {} when it does not depend on the dataset."""
     return {recipe: values[name] for recipe, values in RECIPES.items() if name in values}
-
-
-def nearest(word: str, names: typing.Iterable[str]) -> str:
-    """The end of an error line: the nearest known name, then all of them."""
-    names = list(names)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"{hint}Known: {', '.join(names)}"
 
 
 def parse_devices(text: str) -> tuple[str, list[int] | int | None]:
@@ -271,24 +305,3 @@ def check_batch(batch_size: int, replicas: int) -> None:
         lower = batch_size - batch_size % replicas
         near = f"{lower} or {lower + replicas}" if lower else f"{replicas}"
         raise UsageError(f"--batch-size {batch_size} does not divide among {replicas} replicas; take {near}")
-
-
-def _check_limits(field: dataclasses.Field, value: float) -> None:
-    limits = field.metadata
-    name = flag(field.name)
-    if not math.isfinite(value):
-        raise UsageError(f"{name} {value} is not a finite number")
-    if limits.get("minimum") == 0 and limits.get("maximum") == 1 and not 0 <= value <= 1:
-        wanted = "between 0 and 1"
-    elif "minimum" in limits and value < limits["minimum"]:
-        wanted = f"at least {format_value(limits['minimum'])}"
-    elif "maximum" in limits and value > limits["maximum"]:
-        wanted = f"at most {format_value(limits['maximum'])}"
-    elif "above" in limits and value <= limits["above"]:
-        wanted = f"greater than {format_value(limits['above'])}"
-    elif "below" in limits and value >= limits["below"]:
-        wanted = f"less than {format_value(limits['below'])}"
-    else:
-        return
-    reason = ": the supervised contrastive loss and its theory need three points" if field.name == "batch_size" else ""
-    raise UsageError(f"{name} {format_value(value)} must be {wanted}{reason}")

@@ -1,38 +1,46 @@
 """What one pass of cached representations says: errors, loss against its bound, geometry. numpy only, no TensorFlow."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
-from simplexlab import geometry, theory
+from simplexlab import geometry
+from simplexlab.objectives import Known, Objective
 
+FEATURES = ("free", "nonnegative")
 BATCHES = 128
+BLOCK = 8192
 SAMPLE = 300
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """What a run minimises, as far as its evaluation needs to know.
+    """What a run minimises and how it is judged, as far as its evaluation needs to know.
 
     Attributes:
-        loss: ce, ce-fix or sc.
-        batch_size: samples of an SC batch, drawn with replacement.
-        radius: radius of the sphere of SC's representations, 1/√τ.
+        objective: entry of the table, or one of one's own.
+        batch_size: samples of a batch, drawn with replacement.
         nonnegative: whether the encoder ends in a ReLU, so that the orthogonal frame is its optimum.
         policy: the classifier that judges the fit: head, class-means or probe.
-        seed: seed of the SC batches.
+        options: the objective's own options, all of them.
+        radius: radius of the sphere of the representations; by default the objective's own.
+        seed: seed of the random batches.
+        sample_losses: arrays of labels (n,) and outputs (n, ·) → loss of each sample, float (n,); needed by an
+            objective that does not say itself how its loss is measured.
     """
 
-    loss: str
+    objective: Objective
     batch_size: int
-    radius: float
     nonnegative: bool
     policy: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    radius: float | None = None
     seed: int = 0
+    sample_losses: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,9 +74,9 @@ def evaluate(
     Args:
         train: representations of the training images with the labels given to training (N, h), (N,).
         test: representations of the test images with their true labels, or None.
-        criterion: loss, batch law and classifier.
-        weights: rows of the trained or fixed head, shape (K, h); None for SC, whose classifier are its class means.
-        iteration: enters the seed of the SC batches, so that each evaluation draws its own.
+        criterion: objective, batch law and classifier.
+        weights: rows of the trained or fixed head, shape (K, h); None without one: then the class means classify.
+        iteration: enters the seed of the random batches, so that each evaluation draws its own.
         probe: fit the linear probe as well; always done when it is the policy.
 
     Returns:
@@ -78,7 +86,11 @@ def evaluate(
     statistics = geometry.statistics(train.values, train.labels, classifier)
     means = statistics.class_means
     classifiers = {"class_means": means} if weights is None else {"head": weights, "class_means": means}
-    record = statistics.to_dict()
+    best = geometry.standard_optimum(
+        statistics.num_classes, "nonnegative" if criterion.nonnegative else "free", statistics.dimension
+    )
+    record = statistics.to_dict(best)
+    record["optimum"] = geometry.optimal_values(best)
     if weights is None:
         record["weight_similarity"] = None
     for name, rows in classifiers.items():
@@ -101,10 +113,12 @@ def with_probe(evaluation: Evaluation, train: Representations, test: Representat
 def numbers(record: Mapping[str, Any]) -> dict[str, int | float]:
     """Every number of a record as a Python number, those of a distribution under `key_mean`, `key_q05`, …
 
-    Truth values are no numbers; what is None is left out.
+    Truth values are no numbers; what is None is left out, and so are the values at the optimum.
     """
     found: dict[str, int | float] = {}
     for key, value in record.items():
+        if key == "optimum":
+            continue
         if isinstance(value, Mapping):
             found |= {f"{key}_{name}": number for name, number in numbers(value).items()}
         elif isinstance(value, Real) and not isinstance(value, bool):
@@ -126,48 +140,75 @@ def _error_rates(
     }
 
 
-def _bound_is_exact(record: dict[str, Any], criterion: Criterion) -> bool:
-    """Whether the theorem's assumptions hold: balanced labels, K ≤ h + 1, and for SC points on one sphere."""
+def _bound_is_exact(record: dict[str, Any], criterion: Criterion) -> bool | None:
+    """Whether the theorem's assumptions hold: balanced labels, K ≤ h + 1, and on a sphere points of one norm."""
+    if record["bound"] is None:
+        return None
     norms = record["norms"]
-    on_sphere = criterion.loss != "sc" or norms["maximum"] <= norms["minimum"] * (1 + 1e-2)
+    on_sphere = not criterion.objective.sphere or norms["maximum"] <= norms["minimum"] * (1 + 1e-2)
     return record["imbalance"] == 0 and record["num_classes"] <= record["dimension"] + 1 and on_sphere
 
 
 def loss_and_bound(
     train: Representations, criterion: Criterion, weights: np.ndarray | None, iteration: int = 0
 ) -> dict[str, float | None]:
-    """The loss on all training data, its bound at the simplex and the excess; for a ReLU encoder the gap in two parts.
+    """The loss on all training data, its floor and the excess; for a ReLU encoder the gap in two parts.
 
-    CE and CE-fix: the mean over the points, against Theorem 1 with the largest norm of a representation and ‖W‖_F as
-    they are. SC: the expected sum over the anchors of a batch drawn with replacement, against Theorem 2 for that law;
-    the excess is the paired one (each batch less the value of the simplex at the batch's own label counts), and the
-    loss is the bound plus this excess, which has the expectation of the batch loss and a far smaller variance.
+    Where the objective has no floor, `bound` and `excess` are None.
     """
-    num_classes = int(train.labels.max()) + 1
-    if criterion.loss == "sc":
-        bound, frame = (
-            theory.sc_bound(
-                num_classes, criterion.batch_size, radius=criterion.radius, sampling="iid", features=features
-            )
-            for features in ("free", "nonnegative")
-        )
-        excess, error = _paired_excess(train, criterion, num_classes, iteration)
-        loss = bound + excess
+    objective = criterion.objective
+    if objective.sphere:
+        radius = objective.radius(criterion.options) if criterion.radius is None else criterion.radius
     else:
         radius = float(np.sqrt(np.einsum("ij,ij->i", train.values, train.values, dtype=np.float64).max()))
-        norm = float(np.linalg.norm(np.asarray(weights, np.float64)))
-        bound, frame = (
-            theory.ce_bound_frobenius(num_classes, radius, norm, features=features)
-            for features in ("free", "nonnegative")
-        )
-        loss, error = theory.ce_loss(train.values, train.labels, weights), None
-        excess = loss - bound
+    known = Known(
+        class_counts=np.bincount(train.labels),
+        dimension=train.values.shape[1],
+        options=criterion.options,
+        batch_size=criterion.batch_size,
+        features="free",
+        radius=radius,
+        weights=weights,
+    )
+    bound = frame = None
+    if objective.floor is not None:
+        bound, frame = (objective.floor(replace(known, features=features)) for features in FEATURES)
+    generator = np.random.default_rng([criterion.seed, iteration])
+    if objective.measure is not None:
+        loss, excess, error = objective.measure(train.values, train.labels, known, bound, generator)
+    else:
+        loss, error = _mean_loss(train, criterion, weights, generator)
+        excess = None if bound is None else loss - bound
     record = {"loss": loss, "bound": bound, "excess": excess, "excess_standard_error": error}
-    if criterion.nonnegative:
+    if criterion.nonnegative and bound is not None:
         record["frame_bound"] = frame
         record["gap_architecture"] = frame - bound
         record["gap_optimisation"] = loss - frame
     return record
+
+
+def _mean_loss(
+    train: Representations, criterion: Criterion, weights: np.ndarray | None, generator: np.random.Generator
+) -> tuple[float, float | None]:
+    """Mean loss of an objective that does not say how it is measured, and its standard error.
+
+    With a head, the mean over all points, without error. Without one, where the samples of a batch may be coupled, the
+    mean over the anchors of random batches as training draws them.
+    """
+    if criterion.sample_losses is None:
+        raise ValueError(f"the loss of {criterion.objective.name} cannot be computed without its Keras parts")
+    if weights is not None:
+        total = 0.0
+        for start in range(0, len(train.labels), BLOCK):
+            part = slice(start, start + BLOCK)
+            logits = train.values[part] @ weights.T.astype(train.values.dtype)
+            total += float(np.sum(criterion.sample_losses(train.labels[part], logits), dtype=np.float64))
+        return total / len(train.labels), None
+    indices = generator.integers(0, len(train.labels), size=(BATCHES, criterion.batch_size))
+    means = np.array(
+        [np.mean(criterion.sample_losses(train.labels[rows], train.values[rows]), dtype=np.float64) for rows in indices]
+    )
+    return float(means.mean()), float(means.std(ddof=1) / np.sqrt(len(means)))
 
 
 def error_rate(points: Representations, classifier: np.ndarray) -> float:
@@ -215,17 +256,6 @@ class TimeToFit:
             else:
                 self.lower = iteration
         return self.iteration is not None
-
-
-def _paired_excess(
-    train: Representations, criterion: Criterion, num_classes: int, iteration: int
-) -> tuple[float, float]:
-    generator = np.random.default_rng([criterion.seed, iteration])
-    indices = generator.integers(0, len(train.labels), size=(BATCHES, criterion.batch_size))
-    losses = theory.sc_loss_batches(train.values, train.labels, indices)
-    offsets = num_classes * np.arange(BATCHES)[:, None]
-    counts = np.bincount((train.labels[indices] + offsets).ravel(), minlength=BATCHES * num_classes)
-    return theory.paired_excess(losses, counts.reshape(BATCHES, num_classes), criterion.radius)
 
 
 def _geometry_arrays(

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from simplexlab import __version__
+from simplexlab import __version__, objectives
 from simplexlab.config import flag, format_value
 from simplexlab.errors import UsageError
 from simplexlab.figures import distributions, time_to_fit
 from simplexlab.figures.style import styled
+from simplexlab.geometry.catalogue import rows_of
 from simplexlab.runs import LeftOut, Run
 from simplexlab.sweep import SweepFolder, curves, rows, runs_of, varied_options
-from simplexlab.sweep.curves import LABELS
+from simplexlab.sweep.table import statistic_keys
 
 STYLE = """
 :root { color-scheme: light dark; --text: #1d1d1f; --muted: #6b6b70; --line: #d8d8dc; --page: #fff; --card: #fff; }
@@ -74,7 +75,7 @@ def report(sweep: SweepFolder) -> str:
         _section("Time to fit", _time_to_fit(runs)),
         _section("Loss against theory", _loss_against_theory(runs)),
         _section("Geometry", _geometry(runs)),
-        _section("Every run", _runs_table(table)),
+        _section("Every run", _runs_table(runs, table)),
         *([_section("Left out", _table(("run", "why"), left_out))] if left_out else []),
         _section("The commands that repeat it", _commands(sweep)),
     ]
@@ -101,7 +102,7 @@ def _settings(runs: Sequence[Run]) -> str:
     varied = varied_options(runs)
     experiments = [run.config["experiment"] for run in runs]
     swept = {
-        name: ", ".join(_shown(value) for value in dict.fromkeys(experiment[name] for experiment in experiments))
+        name: ", ".join(_shown(value) for value in dict.fromkeys(one[name] for one in experiments if name in one))
         for name in varied
     }
     hidden = (*varied, "name", "run_dir", "devices", "threads")
@@ -145,9 +146,12 @@ def _time_to_fit(runs: Sequence[Run]) -> str:
 def _loss_against_theory(runs: Sequence[Run]) -> str:
     finished = [run for run in runs if run.status.state == "finished" and run.result]
     groups: dict[tuple, list[dict[str, Any]]] = {}
+    titles: dict[str, str] = {}
     for run in finished:
         if run.result.get("final_loss") is not None:
-            key = run.result["dataset"], list(LABELS).index(run.result["loss"]), run.result["corrupt"]
+            objective = objectives.of_run(run.config)
+            titles[objective.name] = objective.title
+            key = run.result["dataset"], objectives.rank(objective.name), run.result["corrupt"]
             groups.setdefault(key, []).append(run.result)
     if not groups:
         return "<p>No run has finished yet.</p>"
@@ -170,7 +174,7 @@ def _loss_against_theory(runs: Sequence[Run]) -> str:
         lines.append(
             [
                 dataset,
-                list(LABELS.values())[loss],
+                titles[loss[1]],
                 f"{corrupt:g}",
                 *(_mean(results, key) for key in ("final_loss", "bound", "excess")),
                 *(_mean(relu, key) for key in ("gap_architecture", "gap_optimisation")),
@@ -199,9 +203,30 @@ def _mean(results: Sequence[dict[str, Any]], key: str) -> str:
 
 def _geometry(runs: Sequence[Run]) -> str:
     try:
-        return _figure(distributions.distributions(runs), distributions)
+        return _figure(distributions.distributions(runs), distributions) + _statistics(runs)
     except UsageError:
         return "<p>No run has finished yet.</p>"
+
+
+def _statistics(runs: Sequence[Run]) -> str:
+    """Every statistic by dataset, loss and corruption, the mean and standard deviation over the runs."""
+    finished = [run for run in runs if run.status.state == "finished" and run.result]
+    labels = {row.key: row.label for run in finished for row in rows_of(run.config)}
+    keys = statistic_keys(finished)
+    groups: dict[tuple, list[dict[str, Any]]] = {}
+    titles: dict[tuple, str] = {}
+    for run, row in zip(finished, rows(finished), strict=True):
+        objective = objectives.of_run(run.config)
+        group = run.result["dataset"], objectives.rank(objective.name), run.result["corrupt"]
+        titles[group] = objective.title
+        groups.setdefault(group, []).append(row)
+    lines = [
+        [group[0], titles[group], f"{group[2]:g}", *(_mean(members, key) for key in keys), str(len(members))]
+        for group, members in sorted(groups.items())
+    ]
+    note = "Mean ± standard deviation over the runs; of an angular similarity γ the mean of its distribution."
+    headings = ("dataset", "loss", "corrupt", *(labels[key] for key in keys), "runs")
+    return _table(headings, lines) + f'<p class="muted">{note}</p>'
 
 
 def _figure(numbers: dict[str, Any], module: Any) -> str:
@@ -217,8 +242,9 @@ def _figure(numbers: dict[str, Any], module: Any) -> str:
     )
 
 
-def _runs_table(table: list[dict[str, Any]]) -> str:
-    keys = list(table[0])
+def _runs_table(runs: Sequence[Run], table: list[dict[str, Any]]) -> str:
+    statistics = statistic_keys(runs)
+    keys = [key for key in table[0] if key not in statistics]  # they have a table of their own
     lines = [["–" if row[key] is None else _cell(row[key]) for key in keys] for row in table]
     return _table([key.replace("_", " ") for key in keys], lines)
 

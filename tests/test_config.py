@@ -17,8 +17,9 @@ def test_digits_and_cifar_have_their_own_defaults():
     assert (digits.encoder, digits.augment) == ("resnet-small", False)
     paper = {"encoder": "resnet18", "width": 64, "iterations": 100_000, "batch_size": 256, "augment": True}
     assert {name: getattr(cifar, name) for name in paper} == paper
-    settled = (cifar.learning_rate, cifar.momentum, cifar.weight_decay, cifar.temperature, cifar.schedule)
-    assert settled == (0.1, 0.9, 1e-4, 0.1, "polynomial")
+    settled = (cifar.learning_rate, cifar.momentum, cifar.weight_decay, cifar.schedule)
+    assert settled == (0.1, 0.9, 1e-4, "polynomial")
+    assert Experiment(loss="sc", dataset="cifar100").resolve().options == {"temperature": 0.1}
     assert cifar.evaluate_every == 500
 
 
@@ -49,7 +50,13 @@ def test_a_given_value_wins_over_the_recipe():
         ({"corrupt": 1.5}, "--corrupt 1.5 must be between 0 and 1"),
         ({"corrupt": -0.1}, "--corrupt -0.1 must be between 0 and 1"),
         ({"corrupt": float("nan")}, "--corrupt nan is not a finite number"),
-        ({"temperature": 0.0}, "--temperature 0 must be greater than 0"),
+        ({"loss": "sc", "options": {"temperature": 0.0}}, "--temperature 0 must be greater than 0"),
+        ({"options": {"temperature": 0.1}}, "--temperature does not belong to ce, which has no options of its own"),
+        (
+            {"loss": "sc", "options": {"head_radius": 1.0}},
+            "--head-radius does not belong to sc, whose own options are --temperature",
+        ),
+        ({"loss": "sc", "options": {"temperature": "warm"}}, "--temperature 'warm' is not a number"),
         ({"batch_size": 0}, "--batch-size 0 must be at least 3"),
         ({"batch_size": 2}, "need three points"),
         ({"momentum": 1.0}, "--momentum 1 must be less than 1"),
@@ -96,15 +103,22 @@ def test_every_option_is_explained():
         assert field.metadata["help"].endswith("."), field.name
 
 
+OWN_OPTIONS = {
+    "ce": st.just({}),
+    "ce-fix": st.dictionaries(st.just("head_radius"), st.floats(1e-3, 1e3)),
+    "sc": st.dictionaries(st.just("temperature"), st.floats(1e-3, 1e3)),
+}
+losses_and_options = st.sampled_from(sorted(OWN_OPTIONS)).flatmap(
+    lambda loss: st.tuples(st.just(loss), OWN_OPTIONS[loss])
+)
 experiments = st.builds(
-    Experiment,
-    loss=st.sampled_from(["ce", "ce-fix", "sc"]),
+    lambda chosen, **fields: Experiment(loss=chosen[0], options=chosen[1], **fields),
+    losses_and_options,
     corrupt=st.floats(0, 1),
     dataset=st.sampled_from(["digits", "cifar10", "my images.npz"]),
     encoder=st.none() | st.sampled_from(ENCODERS),
     width=st.none() | st.integers(1, 4096),
     iterations=st.none() | st.integers(1, 10**6),
-    temperature=st.floats(1e-3, 1e3),
     augment=st.none() | st.booleans(),
     until_fit=st.booleans(),
     name=st.none() | st.sampled_from(["a", "two words"]),

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from simplexlab import geometry, theory
+from simplexlab import geometry, objectives, theory
 from simplexlab.evaluation import (
     Criterion,
     Representations,
@@ -23,7 +23,7 @@ LABELS = np.arange(120) % 4
 
 def objective(loss, **changes):
     settings = {"batch_size": 24, "radius": math.sqrt(10), "nonnegative": False, "policy": "head"} | changes
-    return Criterion(loss=loss, **settings)
+    return Criterion(objectives.get(loss), **settings)
 
 
 def collapsed(points):

@@ -51,6 +51,11 @@ COMMANDS = {
         "List the runs, or show one in full.",
         None,
     ),
+    "objectives": (
+        "objectives:objectives",
+        "List what --loss takes: every objective, its options, its reference.",
+        "simplexlab objectives",
+    ),
     "report": (
         "report:report",
         "Write one HTML page of a sweep.",

@@ -29,6 +29,15 @@ def whole_number(_, tokens) -> int:
 WholeNumber = Annotated[int, Parameter(converter=whole_number)]
 Json = Annotated[bool, Parameter(negative="", help="Print one JSON object on stdout and nothing else.")]
 
+Trust = Annotated[
+    bool,
+    Parameter(
+        negative="",
+        help="Execute the copy of a loss of your own that the run folder keeps, where its file is gone, has changed or "
+        "was never run here. Only for folders whose origin you trust.",
+    ),
+]
+
 
 def print_json(record: dict[str, Any]) -> None:
     """Print `record` as one line of JSON on stdout; numbers that are not finite become null.

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from simplexlab.cli.common import Json
+from simplexlab.cli.common import Json, Trust
 from simplexlab.cli.train import progress, report
 
 
@@ -13,6 +13,7 @@ def resume(
     run: Annotated[str, Parameter(help="Name of a run, or the path of its folder.")],
     *,
     run_dir: Annotated[str, Parameter(help="Folder that holds the runs.")] = "runs",
+    trust: Trust = False,
     json: Json = False,
 ) -> int:
     """Go on with a run that was stopped or killed, from its last checkpoint, as if nothing had happened."""
@@ -23,4 +24,5 @@ def resume(
     status = read_run(folder).status
     if status.state == "finished":
         print(f"{folder.name} is finished after {status.iteration} iterations; nothing is left to do", file=sys.stderr)
-    return report(training.resume(folder, lambda: progress(status.total)), folder.parent, json=json)
+    result = training.resume(folder, lambda: progress(status.total), trust=trust)
+    return report(result, folder.parent, json=json)

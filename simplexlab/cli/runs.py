@@ -2,7 +2,7 @@
 
 import datetime
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -140,6 +140,7 @@ def _print_run(run: "Run", numbers: dict[str, Any]) -> None:
     from rich.text import Text
 
     from simplexlab.cli.tables import console, statistics_table, summary_rows
+    from simplexlab.geometry.catalogue import rows_of
 
     out = console()
     out.print(_headline(run))
@@ -153,10 +154,11 @@ def _print_run(run: "Run", numbers: dict[str, Any]) -> None:
     else:
         rows = _plain(numbers)
     _print_section(out, "Numbers", rows)
-    statistics = _well_formed_statistics(record)
+    catalogue = rows_of(run.config)
+    statistics = _well_formed_statistics(record, [row.key for row in catalogue])
     if statistics:
         out.print()
-        out.print(statistics_table(record | statistics))
+        out.print(statistics_table(record | statistics, rows=catalogue))
     _print_section(out, "Files", {entry["name"]: _size(entry) for entry in _files(run.path)}, pairs=2)
     command = run.config.get("command")
     if isinstance(command, str):
@@ -217,18 +219,18 @@ def _is_evaluation(record: dict[str, Any]) -> bool:
     """Whether a record has all that the summary of a training run tells; a damaged or a toy's record has not."""
     from simplexlab.cli.tables import POLICIES
 
-    needed = ("iterations", "seconds", "tolerance", "final_loss", "bound", "excess", "imbalance", "num_classes")
+    needed = ("iterations", "seconds", "tolerance", "final_loss", "imbalance", "num_classes")
+    if record.get("bound") is not None or record.get("excess") is not None:
+        needed += ("bound", "excess")  # an objective without a floor has neither
     return (
-        {"time_to_fit", "fit_lower"} <= record.keys()
+        {"time_to_fit", "fit_lower", "bound", "excess"} <= record.keys()
         and record.get("fit_policy") in tuple(POLICIES)
         and all(isinstance(record.get(key), int | float) for key in (*needed, "dimension"))
     )
 
 
-def _well_formed_statistics(record: dict[str, Any]) -> dict[str, Any]:
+def _well_formed_statistics(record: dict[str, Any], keys: "Iterable[str]") -> dict[str, Any]:
     """The statistics of a record that are numbers, the others as None; {} where none of them can be told."""
-    from simplexlab.cli.tables import STATISTICS
-
     if not isinstance(record.get("num_classes"), int) or record["num_classes"] < 2:
         return {}
 
@@ -236,7 +238,7 @@ def _well_formed_statistics(record: dict[str, Any]) -> dict[str, Any]:
         parts = [value.get(key) for key in ("mean", "q05", "q95")] if isinstance(value, dict) else [value]
         return all(isinstance(part, int | float) for part in parts)
 
-    found = {key: record.get(key) if well_formed(record.get(key)) else None for key in STATISTICS}
+    found = {key: record.get(key) if well_formed(record.get(key)) else None for key in keys}
     return found if any(value is not None for value in found.values()) else {}
 
 

@@ -140,11 +140,12 @@ def _grid(
     )
 
     grid = PRESETS[preset] if preset else Grid()
+    chosen = parse_losses(losses) if losses is not None else grid.losses
     return Grid(
-        losses=parse_losses(losses) if losses is not None else grid.losses,
+        losses=chosen,
         corruptions=parse_corruptions(corruptions) if corruptions is not None else grid.corruptions,
         seeds=parse_seeds(seeds) if seeds is not None else grid.seeds,
-        options=replace_options(grid.options, parse_settings(settings)),
+        options=replace_options(grid.options, parse_settings(settings, chosen)),
     )
 
 

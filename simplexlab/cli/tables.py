@@ -1,26 +1,18 @@
 """Tables that several commands print: the statistics of a configuration, each beside its optimum."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 from simplexlab import text
 
+if TYPE_CHECKING:
+    from simplexlab.geometry import Statistic
+
 POLICIES = {"head": "own head", "class-means": "class means", "probe": "linear probe"}
-STATISTICS = {
-    "class_mean_similarity": "γ between class means",
-    "weight_similarity": "γ between weights",
-    "within_class_similarity": "γ within classes",
-    "nc1": "NC1 within-class scatter",
-    "nc2": "NC2 class means − simplex",
-    "nc3": "NC3 classifier − class means",
-    "nc4": "NC4 classifier ≠ nearest mean",
-    "alignment": "alignment",
-    "uniformity": "uniformity",
-}
 
 
 def console() -> Console:
@@ -29,17 +21,19 @@ def console() -> Console:
     return printer if printer.is_terminal else text.console(width=max(80, printer.width))
 
 
-def statistics_table(record: dict[str, Any], title: str | None = None) -> Table:
+def statistics_table(record: dict[str, Any], title: str | None = None, rows: "Iterable[Statistic]" = ()) -> Table:
     """The statistics of one evaluation beside their values at the simplex and, for a ReLU encoder, at its own optimum.
 
     Args:
         record: a metrics line, or `Statistics.to_dict()`.
         title: title of the table.
+        rows: the rows of the catalogue; by default those of this process.
     """
     from simplexlab import geometry
 
     relu = record.get("frame_bound") is not None or record.get("nonnegative", False)
     simplex, frame = (geometry.optimum(record["num_classes"], features) for features in ("free", "nonnegative"))
+    recorded = record.get("optimum") or {}
     exists = record["num_classes"] <= record["dimension"] + 1
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("statistic")
@@ -48,7 +42,8 @@ def statistics_table(record: dict[str, Any], title: str | None = None) -> Table:
     table.add_column("simplex", justify="right")
     if relu:
         table.add_column("ReLU optimum", justify="right")
-    for key, label in STATISTICS.items():
+    for statistic in rows or geometry.CATALOGUE.values():
+        key = statistic.key
         value = record.get(key)
         if value is None:
             continue
@@ -56,8 +51,9 @@ def statistics_table(record: dict[str, Any], title: str | None = None) -> Table:
         if isinstance(value, dict):
             spread = f"{value['q05']:.4f}–{value['q95']:.4f}"
             value = value["mean"]
-        row = [label, f"{value:.4f}", spread, f"{simplex[key]:.4f}" if exists else "none"]
-        table.add_row(*row, f"{frame[key]:.4f}") if relu else table.add_row(*row)
+        optimal = [simplex.get(key, recorded.get(key)) if exists else None, frame.get(key, recorded.get(key))]
+        shown = ["none" if one is None else f"{one:.4f}" for one in optimal]
+        table.add_row(statistic.label, f"{value:.4f}", spread, *shown[: 2 if relu else 1])
     return table
 
 
@@ -75,8 +71,18 @@ def growth_tables(panel: dict[str, Any]) -> Iterator[Table]:
         yield table
 
 
+def loss_words(loss: float | None, bound: float | None, excess: float | None) -> str:
+    """Loss, bound and excess in one line; without a floor the loss alone."""
+    if loss is None:
+        return "no loss was recorded"
+    return f"loss {loss:.6g}" + ("" if bound is None else f", bound {bound:.6g}, excess {excess:.4g}")
+
+
 def print_result(result: dict[str, Any], folder: Path) -> None:
     """Print the summary of a run: errors, time to fit, loss against its bound, statistics, where its folder is."""
+    from simplexlab.geometry.catalogue import rows_of
+    from simplexlab.runs import read_run
+
     out = console()
     head = Table(box=None, show_header=False, pad_edge=False)
     for name, value in summary_rows(result):
@@ -84,7 +90,7 @@ def print_result(result: dict[str, Any], folder: Path) -> None:
     out.print(head)
     if "class_mean_similarity" in result:
         out.print()
-        out.print(statistics_table(result))
+        out.print(statistics_table(result, rows=rows_of(read_run(folder).config)))
     out.print(f"\nRun folder: {folder}", soft_wrap=True)
 
 
@@ -105,6 +111,9 @@ def summary_rows(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "time to fit", time_to_fit(result)
     if result.get("final_loss") is not None:
         yield "loss", f"{result['final_loss']:.6g}"
+    if result.get("final_loss") is not None and result.get("bound") is None:
+        yield "bound", "none is known for this objective"
+    elif result.get("final_loss") is not None:
         yield "bound (simplex)", f"{result['bound']:.6g}" + bound_note(result)
         error = result.get("excess_standard_error")
         yield "excess over it", f"{result['excess']:.4g}" + ("" if error is None else f" ± {error:.2g}")

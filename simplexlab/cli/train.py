@@ -6,15 +6,12 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from simplexlab import objectives
 from simplexlab.cli.common import Json, print_json
 from simplexlab.cli.options import as_experiment, experiment_options
 from simplexlab.errors import RunError
+from simplexlab.runs import read_run
 
-REMEDIES = {
-    "ce": "lower --learning-rate",
-    "ce-fix": "lower --learning-rate or --head-radius",
-    "sc": "lower --learning-rate or raise --temperature",
-}
 EXIT_CODES = {"finished": 0, "diverged": 1, "stopped": 130}
 
 ExperimentOptions = experiment_options()
@@ -63,5 +60,5 @@ def report(result: dict[str, Any], run_dir: Path, *, json: bool) -> int:
 
         print_result(result, folder)
     if result["state"] == "diverged":
-        raise RunError(f"{folder}: the loss became non-finite; {REMEDIES[result['loss']]}")
+        raise RunError(f"{folder}: the loss became non-finite; {objectives.of_run(read_run(folder).config).remedy}")
     return EXIT_CODES[result["state"]]

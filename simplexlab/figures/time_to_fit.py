@@ -11,12 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import offset_copy
 
-from simplexlab.figures.style import CLASS_COLORS, MUTED_COLOR, new_figure
+from simplexlab.figures.style import MUTED_COLOR, new_figure
 from simplexlab.sweep.curves import CLOCKS, exponent_text, intervals
 
-COLORS = {"ce": CLASS_COLORS[0], "ce-fix": CLASS_COLORS[2], "sc": CLASS_COLORS[1]}
-MARKERS = {"ce": "oDph", "ce-fix": "^v<>", "sc": "sPX*"}  # of the curves of one loss
-SHIFTS = {"ce": -0.008, "ce-fix": 0.0, "sc": 0.008}  # in corruption, so that runs do not hide one another
+SHIFT = 0.008  # in corruption from one loss to the next, so that runs do not hide one another
+FILLS = ("full", "left", "top", "right")  # of the points of the curves of one loss
 LINE_STYLES = ("-", "--", "-.", ":")
 UNITS = {"iterations": "iterations", "learning-rate": "Σ lr/lr₀"}
 MOST_COLUMNS = 4
@@ -81,7 +80,8 @@ def _draw_times(axes: Axes, panel: dict[str, Any], clock: str) -> None:
         bars = [((at, low), (at, high)) for at, low, high in zip(x[fitted], lower[fitted], upper[fitted], strict=True)]
         axes.add_collection(LineCollection(bars, colors=color, capstyle="butt"), autolim=False)
         points = {"color": color, "linestyle": "none", "markersize": size}
-        axes.plot(x[fitted], upper[fitted], marker, markeredgecolor="white", markeredgewidth=0.4, **points)
+        edge = {"markeredgecolor": "white", "markeredgewidth": 0.4} if style["fill"] == "full" else {}
+        axes.plot(x[fitted], upper[fitted], marker, fillstyle=style["fill"], **edge, **points)
         _draw_censored(axes, x[~fitted], lower[~fitted], marker, points)
         if curve["growth"]:
             growth = curve["growth"]
@@ -89,7 +89,8 @@ def _draw_times(axes: Axes, panel: dict[str, Any], clock: str) -> None:
             times = growth["start"] + growth["rise"] * p ** growth["exponent"]
             axes.plot(p, np.where(times <= panel["budget"], times, np.nan), line, color=color, alpha=0.6)
         label = f"{curve['label']}: exponent {exponent_text(curve['growth'])}"
-        handles.append(Line2D([], [], color=color, marker=marker, linestyle=line, label=label))
+        shape = {"marker": marker, "fillstyle": style["fill"]}
+        handles.append(Line2D([], [], color=color, linestyle=line, label=label, **shape))
     if len(handles) > MOST_LABELLED:
         handles = _handles_of_losses(panel)
     levels = [run["corrupt"] for run in _runs(panel)]
@@ -114,7 +115,7 @@ def _handles_of_losses(panel: dict[str, Any]) -> list[Line2D]:
         span = f", exponents {min(known):.2f} to {max(known):.2f}" if known else ""
         name = curves[0]["label"].split(",")[0]
         label = f"{name}: {len(curves)} curve{'s' if len(curves) > 1 else ''}{span}"
-        handles.append(Line2D([], [], color=COLORS[loss], marker=MARKERS[loss][0], label=label))
+        handles.append(Line2D([], [], color=curves[0]["colour"], marker=curves[0]["marker"], label=label))
     return handles
 
 
@@ -141,7 +142,7 @@ def _draw_ratios(axes: Axes, panel: dict[str, Any], clock: str) -> None:
         censored = np.array([run["censored"] for run in known])
         x = corruption + style["shift"]
         points = {"color": style["color"], "linestyle": "none", "markersize": size}
-        axes.plot(x[~censored], ratios[~censored], style["marker"], **points)
+        axes.plot(x[~censored], ratios[~censored], style["marker"], fillstyle=style["fill"], **points)
         _draw_censored(axes, x[censored], ratios[censored], style["marker"], points)
         counted = np.where(censored, np.inf, ratios)
         levels = np.unique(corruption)
@@ -169,17 +170,16 @@ def _draw_shares(axes: Axes, panel: dict[str, Any]) -> None:
 
 
 def _styled(panel: dict[str, Any]) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each curve with the colour, line style, marker and shift that tell curves of one loss apart."""
+    """Each curve with the colour, line style, marker, filling and shift that tell curves of one loss apart."""
     seen: dict[str, int] = {}
+    losses = list(dict.fromkeys(curve["loss"] for curve in panel["curves"]))
     for curve in panel["curves"]:
         loss = curve["loss"]
         index = seen[loss] = seen.get(loss, -1) + 1
         kind = index % len(LINE_STYLES)
-        shift = SHIFTS[loss] + 0.003 * kind
-        yield (
-            curve,
-            {"color": COLORS[loss], "line": LINE_STYLES[kind], "marker": MARKERS[loss][kind], "shift": shift},
-        )
+        shift = SHIFT * (losses.index(loss) - (len(losses) - 1) / 2) + 0.003 * kind
+        style = {"color": curve["colour"], "marker": curve["marker"], "shift": shift}
+        yield curve, style | {"line": LINE_STYLES[kind], "fill": FILLS[kind]}
 
 
 def _caption(numbers: dict[str, Any], walls: bool) -> str:

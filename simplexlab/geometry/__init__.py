@@ -1,5 +1,6 @@
 """Regular simplices, angular similarity, and statistics of labelled representations (numpy alone)."""
 
+from simplexlab.geometry.catalogue import CATALOGUE, Optimum, Statistic, optimal_values, register, standard_optimum
 from simplexlab.geometry.configurations import (
     SimplexDeviation,
     align_procrustes,
@@ -26,10 +27,13 @@ from simplexlab.geometry.similarity import (
 )
 
 __all__ = [
+    "CATALOGUE",
     "HISTOGRAM_EDGES",
     "ORTHOGONAL_SIMILARITY",
     "Distribution",
+    "Optimum",
     "SimplexDeviation",
+    "Statistic",
     "Statistics",
     "align_procrustes",
     "angular_similarity",
@@ -37,11 +41,14 @@ __all__ = [
     "distance_from_optimum",
     "imbalance",
     "largest_deviation",
+    "optimal_values",
     "optimum",
     "orthogonal_frame",
+    "register",
     "regular_simplex",
     "simplex_deviation",
     "simplex_projection",
     "simplex_similarity",
+    "standard_optimum",
     "statistics",
 ]

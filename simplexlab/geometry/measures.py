@@ -1,20 +1,16 @@
 """Statistics of a configuration: angular similarities, neural collapse, alignment, uniformity, norms."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simplexlab.geometry.checks import choice, class_labels, matrix, whole
+from simplexlab.geometry.catalogue import Optimum, measured_values, optimal_values, standard_optimum
+from simplexlab.geometry.checks import class_labels, matrix, whole
 from simplexlab.geometry.configurations import SimplexDeviation, simplex_deviation
-from simplexlab.geometry.similarity import (
-    ORTHOGONAL_SIMILARITY,
-    pairwise_similarity,
-    simplex_similarity,
-    unit_vectors,
-)
+from simplexlab.geometry.similarity import pairwise_similarity, unit_vectors
 
 HISTOGRAM_EDGES = np.linspace(0.0, 1.0, 51)
 UNIFORMITY_POINTS = 2048
@@ -77,6 +73,10 @@ class Statistics:
         nc2: ‖MMᵀ/‖MMᵀ‖_F − (I − 11ᵀ/K)/√(K−1)‖_F, M the centred class means.
         nc3: ‖W/‖W‖_F − M/‖M‖_F‖_F; None without weights.
         nc4: share of points whose class by Wz differs from the class of the nearest class mean; None without weights.
+        cdnv: mean over pairs of classes of (V_i + V_j)/(2‖μ_i − μ_j‖²), V_i the mean of ‖z_n − μ_i‖² over class i; None
+            when two class means coincide.
+        effective_rank: exp of the entropy of the centred representations' singular values, each divided by their sum;
+            None when all representations coincide.
         alignment: E‖z_i − z_j‖² over pairs of one class, z normalised; None when no class has two points.
         uniformity: log E exp(−2‖z_i − z_j‖²) over independent i, j, z normalised.
         uniformity_points: number of points from which the uniformity was taken; N where it is exact.
@@ -85,6 +85,7 @@ class Statistics:
         class_means: μ, shape (K, h).
         gram: cosines ⟨μ_i, μ_j⟩/(‖μ_i‖‖μ_j‖), shape (K, K).
         centred_gram: the same of the centred class means; centring turns an orthogonal frame into a simplex.
+        representations, labels, weights: what was measured, as it was given, for statistics of one's own.
     """
 
     num_points: int
@@ -100,6 +101,8 @@ class Statistics:
     nc2: float
     nc3: float | None
     nc4: float | None
+    cdnv: float | None
+    effective_rank: float | None
     alignment: float | None
     uniformity: float
     uniformity_points: int
@@ -108,25 +111,27 @@ class Statistics:
     class_means: np.ndarray
     gram: np.ndarray
     centred_gram: np.ndarray
+    representations: np.ndarray = field(repr=False)
+    labels: np.ndarray = field(repr=False)
+    weights: np.ndarray | None = field(repr=False)
 
-    def to_dict(self) -> dict[str, Any]:
-        """The numbers, ready for JSON, without the arrays and histograms."""
+    def to_dict(self, best: Optimum | None = None) -> dict[str, Any]:
+        """The numbers, ready for JSON, without the arrays and histograms: facts, and every row of the catalogue.
+
+        Args:
+            best: the optimum that statistics are measured against; by default the simplex, or for non-negative
+                representations the orthogonal frame.
+        """
         deviation = self.simplex_deviation
+        if best is None:
+            best = standard_optimum(self.num_classes, "nonnegative" if self.nonnegative else "free", self.dimension)
         return {
             "num_points": self.num_points,
             "num_classes": self.num_classes,
             "dimension": self.dimension,
             "nonnegative": self.nonnegative,
             "imbalance": self.imbalance,
-            "class_mean_similarity": self.class_mean_similarity.to_dict(),
-            "weight_similarity": self.weight_similarity.to_dict() if self.weight_similarity else None,
-            "within_class_similarity": self.within_class_similarity.to_dict(),
-            "nc1": self.nc1,
-            "nc2": self.nc2,
-            "nc3": self.nc3,
-            "nc4": self.nc4,
-            "alignment": self.alignment,
-            "uniformity": self.uniformity,
+            **measured_values(self, best),
             "uniformity_points": self.uniformity_points,
             "norms": dict(self.norms),
             "simplex_deviation": None
@@ -136,7 +141,7 @@ class Statistics:
 
 
 def optimum(num_classes: int, features: str = "free") -> dict[str, float]:
-    """Value of every statistic at the optimum of CE and SC.
+    """Value of every statistic at the optimum of CE and SC for balanced labels.
 
     Args:
         num_classes: K ≥ 2.
@@ -144,22 +149,9 @@ def optimum(num_classes: int, features: str = "free") -> dict[str, float]:
             ReLU; the optimal classifier there is its centred copy, a simplex).
 
     Returns:
-        Optimal values under the field names of `Statistics`; for a distribution, the value that all of it takes.
+        Optimal values under the keys of the catalogue; for a distribution, the value that all of it takes.
     """
-    num_classes = whole("number of classes", num_classes, 2)
-    free = choice("features", features, ("free", "nonnegative")) == "free"
-    between = np.exp(-4 * num_classes / (num_classes - 1)) if free else np.exp(-4)
-    return {
-        "class_mean_similarity": simplex_similarity(num_classes) if free else ORTHOGONAL_SIMILARITY,
-        "weight_similarity": simplex_similarity(num_classes),
-        "within_class_similarity": 1.0,
-        "nc1": 0.0,
-        "nc2": 0.0,
-        "nc3": 0.0,
-        "nc4": 0.0,
-        "alignment": 0.0,
-        "uniformity": float(np.log(1 / num_classes + (1 - 1 / num_classes) * between)),
-    }
+    return optimal_values(standard_optimum(num_classes, features))
 
 
 def statistics(
@@ -197,8 +189,9 @@ def statistics(
     num_classes = len(counts)
     block = whole("block", block, 1)
     scale = _scale("representations", representations)
+    given_weights = weights
     if weights is not None:
-        weights = matrix("weights", weights)
+        weights = given_weights = matrix("weights", weights)
         if weights.shape != (num_classes, dimension):
             raise ValueError(f"the weights must have shape ({num_classes}, {dimension}), got {weights.shape}")
         weights = weights / _scale("weights", weights)
@@ -209,6 +202,7 @@ def statistics(
     directions = unit_vectors(class_means)
     centred_means = class_means - class_means.mean(axis=0)
     within, nc1, nc4 = _about_class_means(points, norms, class_means, weights)
+    variances, covariance = _scatter(points, class_means, counts)
     uniformity, uniformity_points = _uniformity(points, counts)
     means_product = centred_means @ centred_means.T
     simplex_product = (np.eye(num_classes) - 1 / num_classes) / np.sqrt(num_classes - 1)
@@ -226,6 +220,8 @@ def statistics(
         nc2=float(np.linalg.norm(_unit_norm(means_product) - simplex_product)),
         nc3=None if weights is None else float(np.linalg.norm(_unit_norm(weights) - _unit_norm(centred_means))),
         nc4=nc4,
+        cdnv=_class_distance_normalised_variance(variances, class_means),
+        effective_rank=effective_rank(covariance),
         alignment=_alignment(counts, np.bincount(points.labels, norms > 0, num_classes), unit_sums),
         uniformity=uniformity,
         uniformity_points=uniformity_points,
@@ -239,6 +235,9 @@ def statistics(
         class_means=class_means * scale,
         gram=directions @ directions.T,
         centred_gram=_cosines(centred_means),
+        representations=representations,
+        labels=labels,
+        weights=given_weights,
     )
 
 
@@ -354,6 +353,50 @@ def _span(centred_means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     tolerance = singular_values[0] * max(centred_means.shape) * np.finfo(np.float64).eps
     rank = min(np.count_nonzero(singular_values > tolerance), len(centred_means) - 1)
     return right[:rank].T, singular_values[:rank]
+
+
+def _scatter(points: _SortedPoints, class_means: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of ‖z_n − μ_y‖² of each class (K,), and the total scatter Σ(z_n − z̄)(z_n − z̄)ᵀ, (h, h)."""
+    variances = np.zeros(len(counts))
+    dimension = class_means.shape[1]
+    within = np.zeros((dimension, dimension))
+    for part, values in points.blocks():
+        values -= class_means[points.labels[part]]
+        variances += np.bincount(points.labels[part], np.einsum("nh,nh->n", values, values), len(counts))
+        within += values.T @ values
+    # The scatter between classes apart, so that the class means keep their digits where the classes have collapsed.
+    between = class_means - (counts / counts.sum()) @ class_means
+    return variances / counts, within + (between * counts[:, None]).T @ between
+
+
+def effective_rank(scatter: np.ndarray) -> float | None:
+    """exp of the entropy of the singular values σ of centred representations, each divided by their sum.
+
+    Args:
+        scatter: Σ(z_n − z̄)(z_n − z̄)ᵀ, shape (h, h), whose eigenvalues are σ².
+
+    Returns:
+        A number from 1 to the rank; None where all representations coincide.
+
+    Reference: Roy & Vetterli 2007.
+    """
+    eigenvalues = np.linalg.eigvalsh(scatter)
+    tolerance = len(scatter) * np.finfo(np.float64).eps * max(eigenvalues[-1], 0.0)
+    singular_values = np.sqrt(eigenvalues[eigenvalues > tolerance])
+    if not len(singular_values):
+        return None
+    shares = singular_values / singular_values.sum()
+    return float(np.exp(-np.sum(shares * np.log(shares))))
+
+
+def _class_distance_normalised_variance(variances: np.ndarray, class_means: np.ndarray) -> float | None:
+    """Mean over i ≠ j of (V_i + V_j) / (2‖μ_i − μ_j‖²); None where two class means coincide."""
+    first, second = np.triu_indices(len(variances), 1)
+    differences = class_means[first] - class_means[second]
+    squares = np.einsum("ph,ph->p", differences, differences)
+    if squares.min() <= 0:
+        return None
+    return float(np.mean((variances[first] + variances[second]) / (2 * squares)))
 
 
 def _alignment(counts: np.ndarray, unit_squares: np.ndarray, unit_sums: np.ndarray) -> float | None:

@@ -40,14 +40,14 @@ def pairwise_similarity(points: ArrayLike) -> np.ndarray:
     return 1 - np.arccos(np.clip(cosines, -1, 1)) / np.pi
 
 
-def largest_deviation(similarities: ArrayLike, optimum: float) -> float:
-    """How far angular similarities are from the one value that all of them take at the optimum: max |γ − γ*|.
+def largest_deviation(similarities: ArrayLike, optimum: ArrayLike) -> float:
+    """How far angular similarities are from their values at the optimum: max |γ − γ*|.
 
     The mean of γ tells nothing of it: centring alone forces the mean cosine to −1/(K−1), also where the angles differ.
 
     Args:
         similarities: γ of every pair, or only the smallest and the largest of them, shape (n,), n ≥ 1.
-        optimum: γ* in [0, 1).
+        optimum: γ* in [0, 1), one for all of them or one for each, shape (n,).
 
     Returns:
         0 exactly where all of them are γ*.

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from simplexlab import objectives
 from simplexlab.runs.read import Run
 
 NUMBERS = ("train_error", "test_error", "final_loss", "bound", "excess", "time_to_fit", "fit_lower", "seconds")
@@ -37,7 +38,7 @@ def summarise(run: Run) -> dict[str, Any]:
         "state": run.status.state,
         "message": run.status.message,
         "dataset": _text(experiment.get("dataset")),
-        "loss": _text(experiment.get("loss")),
+        "loss": objectives.of_run(run.config).name if _text(experiment.get("loss")) else None,
         "corrupt": _number(experiment.get("corrupt")),
         "seed": _number(experiment.get("seed")),
         "iteration": run.status.iteration,

@@ -242,6 +242,10 @@ class RunWriter:
         """
         self._replace(folder.LABELS_FILE, _npz(labels=labels, flipped=flipped))
 
+    def save_loss(self, source: bytes) -> None:
+        """Keep a copy of the file of a loss of one's own."""
+        self._replace(folder.LOSS_FILE, source)
+
     def save_geometry(self, iteration: int, **arrays: np.ndarray) -> None:
         """Write the arrays of one evaluation to `geometry/`, under their names."""
         with _told(self.path / folder.GEOMETRY_FOLDER):

@@ -8,18 +8,16 @@ from typing import Any, Literal
 
 import numpy as np
 
+from simplexlab import objectives
 from simplexlab.config import flag, format_value
 from simplexlab.dataset_name import dataset_title
 from simplexlab.errors import UsageError
 from simplexlab.runs import Run
 from simplexlab.schedule import learning_rate_time
 from simplexlab.sweep.growth import fit_growth, fit_line, share_interval
-from simplexlab.sweep.plan import has_option
-from simplexlab.sweep.table import rows, varied_options
+from simplexlab.sweep.table import applies, rows, varied_options
 
 TITLES = {2: "Time to fit corrupted labels: CE and SC", 8: "Time to fit corrupted labels, by loss"}
-LOSSES = {2: ("ce", "sc"), 8: ("ce", "ce-fix", "sc")}
-LABELS = {"ce": "CE", "ce-fix": "CE-fix", "sc": "SC"}
 Clock = Literal["iterations", "learning-rate"]
 # What a clock shows: the keys of a run's interval, and the unit.
 CLOCKS: dict[str, tuple[str, str]] = {
@@ -44,24 +42,27 @@ def time_to_fit(runs: Sequence[Run], number: int = 8, clock: Clock = "iterations
 
     Args:
         runs: training runs; those that have not finished, or of other losses, are passed over.
-        number: 2 (CE and SC) or 8 (CE-fix as well).
+        number: 2 (those of the paper's objectives whose classifier is not fixed) or 8 (every objective).
         clock: iterations, or learning-rate time, `simplexlab.schedule.learning_rate_time`.
 
     Raises:
         UsageError: none of the runs has finished.
     """
-    known = [run for run in runs if run.config["experiment"]["loss"] in LOSSES[number]]
+    known = [run for run in runs if number == 8 or _in_figure_2(objectives.of_run(run.config))]
     finished = [(run, row) for run, row in zip(known, rows(known), strict=True) if row["censored"] is not None]
     if not finished:
-        raise UsageError(f"figure {number} takes finished runs of {', '.join(LOSSES[number])}; there is none")
+        taken = ", ".join(entry.name for entry in objectives.table().values() if number == 8 or _in_figure_2(entry))
+        raise UsageError(f"figure {number} takes finished runs of {taken}; there is none")
     varied = [key for key in varied_options([run for run, _ in finished]) if key not in SWEPT]
     panels: dict[tuple, dict[tuple, list]] = {}
+    drawn: dict[str, objectives.Objective] = {}
     for run, row in finished:
         experiment = run.config["experiment"]
-        loss = experiment["loss"]
-        settings = tuple((key, experiment.get(key)) for key in varied if has_option(loss, key))
+        objective = objectives.of_run(run.config)
+        drawn[objective.name] = objective
+        settings = tuple((key, experiment[key]) for key in varied if applies(run, key))
         panel = experiment["dataset"], *(experiment[key] for key in BUDGET)
-        panels.setdefault(panel, {}).setdefault((loss, settings), []).append(
+        panels.setdefault(panel, {}).setdefault((objective.name, settings), []).append(
             {**experiment, **row, "total": experiment["iterations"], **_on_the_other_clock(experiment, row)}
         )
     return {
@@ -75,7 +76,7 @@ def time_to_fit(runs: Sequence[Run], number: int = 8, clock: Clock = "iterations
                 "budget": total if clock == "iterations" else learning_rate_time(schedule, total, total),
                 "told": _told([row for members in curves.values() for row in members]),
                 "curves": [
-                    _curve(loss, dict(settings), members, clock)
+                    _curve(drawn[loss], dict(settings), members, clock)
                     for (loss, settings), members in sorted(curves.items(), key=lambda item: _order(*item[0]))
                 ],
             }
@@ -206,7 +207,7 @@ def _panel_title(dataset: str, total: int, schedule: str, panels: list[tuple]) -
 
 
 def _order(loss: str, settings: tuple[tuple[str, Any], ...]) -> tuple:
-    return list(LABELS).index(loss), [(isinstance(value, str), value or 0) for _, value in settings]
+    return objectives.rank(loss), [(isinstance(value, str), value or 0) for _, value in settings]
 
 
 def _told(members: list[dict[str, Any]]) -> str:
@@ -230,21 +231,32 @@ def at_constant_rate(rows: Sequence[dict[str, Any]], *, title: str, budget: int,
         budget: iterations.
         told: how they were trained, for the caption.
     """
-    losses = [loss for loss in LABELS if any(row["loss"] == loss for row in rows)]
+    losses = sorted({row["loss"] for row in rows}, key=objectives.rank)
     members = [{**row, "time_to_fit_lr": row["time_to_fit"], "fit_lower_lr": row["fit_lower"]} for row in rows]
-    curves = [_curve(loss, {}, [row for row in members if row["loss"] == loss], "iterations") for loss in losses]
+    curves = [
+        _curve(objectives.get(loss), {}, [row for row in members if row["loss"] == loss], "iterations")
+        for loss in losses
+    ]
     panel = {"dataset": title, "title": title, "budget": budget, "told": told, "curves": curves}
     return {"figure": 8, "title": TITLES[8], "clock": "iterations", "panels": [panel]}
 
 
-def _curve(loss: str, settings: dict[str, Any], members: list[dict[str, Any]], clock: Clock) -> dict[str, Any]:
+def _in_figure_2(objective: objectives.Objective) -> bool:
+    return objective.in_paper and objective.head != "fixed"
+
+
+def _curve(
+    objective: objectives.Objective, settings: dict[str, Any], members: list[dict[str, Any]], clock: Clock
+) -> dict[str, Any]:
     members = sorted(members, key=lambda row: (row["corrupt"], row["seed"]))
     keys = ("run", "corrupt", "seed", "censored", *CLOCKS["iterations"], *CLOCKS["learning-rate"])
     runs = [{key: row[key] for key in keys} for row in members]
     corruption, lower, upper = intervals(runs, clock)
     curve = {
-        "loss": loss,
-        "label": ", ".join([LABELS[loss], *(f"{flag(k)[2:]} {format_value(v)}" for k, v in settings.items())]),
+        "loss": objective.name,
+        "colour": objective.colour,
+        "marker": objective.marker,
+        "label": ", ".join([objective.title, *(f"{flag(k)[2:]} {format_value(v)}" for k, v in settings.items())]),
         "runs": runs,
         "levels": _levels(runs, clock),
         "growth": None,

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import dataclasses
 import datetime
 import errno
 import fcntl
@@ -18,7 +17,7 @@ from simplexlab.config import Experiment, flag, format_value
 from simplexlab.errors import RunError, UsageError
 from simplexlab.files import make_folder, open_file, read_file, reason, replace_file
 from simplexlab.runs.folder import check_name
-from simplexlab.sweep.plan import PLACEMENT, has_option
+from simplexlab.sweep.plan import PLACEMENT
 
 FORMAT = 1
 SWEEP_FILE = "sweep.json"
@@ -111,7 +110,7 @@ class SweepFolder:
                     "choose another folder with --run-dir"
                 )
             for option, value in held.setdefault(experiment.name, wanted).items():
-                if _matters(wanted, option) and value != wanted.get(option, value):
+                if option != "data_dir" and value != wanted.get(option, value):
                     raise UsageError(
                         f"{path} holds {experiment.name} with {flag(option)} {format_value(value)}, not "
                         f"{format_value(wanted[option])}; choose another folder with --run-dir"
@@ -179,17 +178,12 @@ def _json(value: Any) -> bytes:
 
 
 def _options(experiment: Experiment) -> dict[str, Any]:
-    return {key: value for key, value in dataclasses.asdict(experiment).items() if key not in PLACEMENT}
-
-
-def _matters(options: dict[str, Any], option: str) -> bool:
-    """Whether a run computes something else with another value of an option; the data may have moved."""
-    return option != "data_dir" and has_option(options["loss"], option)
+    return {key: value for key, value in experiment.to_dict().items() if key not in PLACEMENT}
 
 
 def _identity(options: dict[str, Any]) -> str:
-    """What two runs that compute the same have in common."""
-    return json.dumps({key: value for key, value in options.items() if _matters(options, key)}, sort_keys=True)
+    """What two runs that compute the same have in common; the data may have moved."""
+    return json.dumps({**options, "data_dir": None}, sort_keys=True)
 
 
 @contextlib.contextmanager

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from simplexlab.config import LOSSES, Experiment, field_type, format_value, nearest
+from simplexlab import objectives
+from simplexlab.config import Experiment, as_typed, field_type, format_value, nearest, parse_option
 from simplexlab.errors import UsageError
 
 # Where and how fast a run computes, not what it computes: the sweep decides these, and `--set` may not vary them.
 PLACEMENT = ("devices", "threads", "run_dir", "name")
 # These have flags of their own.
 AXES = {"loss": "--losses", "corrupt": "--corruptions", "seed": "--seeds"}
-# Options that belong to some losses; of the others' runs they change nothing.
-OWN_OPTIONS = {"temperature": ("sc",), "head_radius": ("ce-fix",)}
 MOST_RUNS = 100_000
+FIELDS = {known.name for known in dataclasses.fields(Experiment)} - {"options"}  # of every experiment
 TOGETHER = ":"  # between options that vary together, and between their values
 
 
@@ -26,14 +26,16 @@ class Grid:
     """The grid of a sweep; its runs are the product of all its values.
 
     Attributes:
-        losses: names of losses.
+        losses: names of losses, or paths of files of one's own.
         corruptions: fractions of corrupted labels.
         seeds: seeds.
         options: the values of any other option of an experiment, one or several each. Options that vary together have
             one key, `schedule:iterations`, and values that are tuples, `("constant", 4000)`.
+        options: the values of any other option of an experiment, or of an objective, one or several each; an
+            objective's own options are varied only in the runs whose loss has them.
     """
 
-    losses: tuple[str, ...] = ("ce", "ce-fix", "sc")
+    losses: tuple[str, ...] = field(default_factory=objectives.paper)
     corruptions: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
     seeds: tuple[int, ...] = (0, 1, 2)
     options: dict[str, tuple[Any, ...]] = field(default_factory=dict)
@@ -52,8 +54,9 @@ class Grid:
         varied = [name for name in self._names() if len(set(self.values(name))) > 1]
         for name in self._names():
             if not any(has_option(loss, name) for loss in self.losses):
+                owners = ", ".join(objective.name for objective, _ in objectives.options().get(name, ()))
                 raise UsageError(
-                    f"--set {name.replace('_', '-')}: it is an option of {', '.join(OWN_OPTIONS[name])}, which is not "
+                    f"--set {name.replace('_', '-')}: it is an option of {owners or 'another loss'}, which is not "
                     f"among the losses, {', '.join(self.losses)}"
                 )
         experiments: dict[str, Experiment] = {}
@@ -62,8 +65,9 @@ class Grid:
         ):
             options = {name: value for name, value in self._pairs(values) if has_option(loss, name)}
             settings = [f"{name.replace('_', '-')}={_in_a_name(options[name])}" for name in varied if name in options]
-            name = "-".join([loss, format_value(corrupt), f"s{seed}", *settings])
-            experiment = Experiment(loss=loss, corrupt=corrupt, seed=seed, name=name, **options).resolve()
+            name = "-".join([objectives.get(loss).name, format_value(corrupt), f"s{seed}", *settings])
+            own = {key: options.pop(key) for key in options.keys() - FIELDS}
+            experiment = Experiment(loss=loss, corrupt=corrupt, seed=seed, name=name, options=own, **options).resolve()
             # A loss is trained once over the values of an option that it does not have.
             if experiments.setdefault(name, experiment) != experiment:
                 raise UsageError(f"two runs of the grid would be named {name}; give their files different names")
@@ -92,7 +96,7 @@ class Grid:
         words += ["--corruptions", ",".join(map(format_value, self.corruptions))]
         words += ["--seeds", ",".join(map(str, self.seeds)) + ("," if len(self.seeds) == 1 else "")]
         for name, values in self.options.items():
-            words += ["--set", f"{name.replace('_', '-')}={','.join(map(_as_typed, values))}"]
+            words += ["--set", f"{name.replace('_', '-')}={','.join(map(_typed, values))}"]
         return shlex.join(words)
 
 
@@ -156,20 +160,20 @@ PRESETS = {
 
 
 def has_option(loss: str, option: str) -> bool:
-    """Whether an option of an experiment means something to a loss."""
-    return loss in OWN_OPTIONS.get(option, (loss,))
+    """Whether an option is one of every experiment, or one of this loss's own."""
+    return option in FIELDS or any(option == one.name for one in objectives.get(loss).options)
 
 
 def parse_losses(text: str) -> tuple[str, ...]:
-    """Read `ce,sc`.
+    """Read `ce,sc` or `ce,my_loss.py`; files of one's own are trusted from here on.
 
     Raises:
-        UsageError: a loss is unknown or named twice.
+        UsageError: a loss is unknown or named twice, or its file is wrong.
     """
     losses = _values("loss", text, "--losses")
     for loss in losses:
-        if loss not in LOSSES:
-            raise UsageError(f"--losses {loss}: {nearest(loss, LOSSES)}")
+        objectives.allow(loss)
+        objectives.get(loss, "--losses")
     return losses
 
 
@@ -212,29 +216,34 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     return tuple(range(int(text)))
 
 
-def parse_settings(settings: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+def parse_settings(settings: Sequence[str], losses: Sequence[str] = ()) -> dict[str, tuple[Any, ...]]:
     """Read `--set` options: `temperature=0.05,0.1`, `until-fit=on`, `schedule:iterations=cosine:2000,constant:4000`.
 
     Returns:
         What `Grid.options` takes.
 
+    Args:
+        settings: what was given.
+        losses: the losses of the grid, whose own options may be set too.
+
     Raises:
         UsageError: a name is unknown, set twice or not for `--set`, or a value is wrong.
     """
+    kinds = _kinds(losses)
     options: dict[str, tuple[Any, ...]] = {}
     seen: set[str] = set()
     for setting in settings:
         words, equals, text = setting.partition("=")
         if not equals:
             raise UsageError(f"--set {setting} has no value; it takes NAME=VALUE or NAME=VALUE,VALUE…")
-        names = [_option_name(word) for word in words.split(TOGETHER)]
+        names = [_option_name(word, kinds) for word in words.split(TOGETHER)]
         for name in names:
             if name in seen:
                 word = name.replace("_", "-")
                 raise UsageError(f"--set {word} is given twice; give all its values at once, {word}=A,B")
             seen.add(name)
         key = TOGETHER.join(names)
-        options[key] = _values(key, text, f"--set {words}=")
+        options[key] = _values(key, text, f"--set {words}=", kinds)
     return options
 
 
@@ -256,16 +265,15 @@ def replace_options(options: dict[str, tuple[Any, ...]], others: dict[str, tuple
     return kept | others
 
 
-def _option_name(word: str) -> str:
-    """The option of an experiment that a word of `--set` names."""
+def _option_name(word: str, kinds: dict[str, Any]) -> str:
+    """The option of an experiment or of an objective that a word of `--set` names."""
     name = word.strip().removeprefix("--").replace("-", "_")
-    known = {field.name for field in dataclasses.fields(Experiment)}
     if name in AXES:
         raise UsageError(f"--set {word}: it has an option of its own, {AXES[name]}")
     if name in PLACEMENT:
         raise UsageError(f"--set {word}: a sweep decides that itself, see --jobs, --devices, --threads, --run-dir")
-    if name not in known:
-        takes = sorted(name.replace("_", "-") for name in known - AXES.keys() - set(PLACEMENT))
+    if name not in kinds:
+        takes = sorted(name.replace("_", "-") for name in kinds.keys() - AXES.keys() - set(PLACEMENT))
         raise UsageError(f"--set {word}: no such option; {nearest(word, takes)}")
     return name
 
@@ -282,11 +290,15 @@ def parse_shard(text: str) -> tuple[int, int]:
     raise UsageError(f"--shard {text} is not i/n with i from 1 to n, such as 2/8")
 
 
-def _values(key: str, text: str, shown: str) -> tuple[Any, ...]:
-    kinds = [
-        next(field_type(known) for known in dataclasses.fields(Experiment) if known.name == name)
-        for name in key.split(TOGETHER)
-    ]
+def _kinds(losses: Sequence[str]) -> dict[str, Any]:
+    """The type of every option of an experiment and of the objectives, by name."""
+    kinds = {known.name: field_type(known) for known in dataclasses.fields(Experiment) if known.name in FIELDS}
+    kinds |= {name: owners[0][1].type for name, owners in objectives.options().items()}
+    return kinds | {option.name: option.type for loss in losses for option in objectives.get(loss).options}
+
+
+def _values(key: str, text: str, shown: str, known: dict[str, Any] | None = None) -> tuple[Any, ...]:
+    kinds = [(known or _kinds(()))[name] for name in key.split(TOGETHER)]
     values = []
     for word in text.split(","):
         parts = word.split(TOGETHER) if len(kinds) > 1 else [word]
@@ -303,19 +315,15 @@ def _value(kind: Any, word: str, shown: str) -> Any:
     try:
         if not word:
             raise ValueError
-        if kind is bool:
-            return {"on": True, "true": True, "off": False, "false": False}[word.lower()]
-        return kind(word) if kind in (int, float) else word
-    except (ValueError, KeyError):
+        return parse_option(word, kind) if kind in (bool, int, float) else word
+    except ValueError:
         wanted = {bool: "on or off", int: "a whole number", float: "a number"}.get(kind, "a value")
         raise UsageError(f'{shown} "{word}" is not {wanted}') from None
 
 
 def _in_a_name(value: Any) -> str:
-    return value.rstrip("/").rsplit("/", 1)[-1] if isinstance(value, str) else _as_typed(value)
+    return value.rstrip("/").rsplit("/", 1)[-1] if isinstance(value, str) else _typed(value)
 
 
-def _as_typed(value: Any) -> str:
-    if isinstance(value, tuple):
-        return TOGETHER.join(map(_as_typed, value))
-    return {True: "on", False: "off"}[value] if isinstance(value, bool) else format_value(value)
+def _typed(value: Any) -> str:
+    return TOGETHER.join(map(as_typed, value)) if isinstance(value, tuple) else as_typed(value)

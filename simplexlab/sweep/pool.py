@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from simplexlab import objectives
 from simplexlab.config import Experiment, parse_devices
 from simplexlab.errors import RunError, UsageError
 from simplexlab.runs import Run, read_run
@@ -135,7 +136,10 @@ def execute(
 
     Raises:
         KeyboardInterrupt: Ctrl-C; the runs that were going on have recorded `stopped`.
+        UsageError: a loss of one's own is not one that its user has run, or its file is wrong.
     """
+    for loss in {experiment.loss for experiment in experiments}:
+        objectives.get(loss)
     pool = _Pool(sweep, experiments, placement, report)
     try:
         while not pool.wait(0.2):

@@ -7,10 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from simplexlab import objectives
 from simplexlab.errors import UsageError
+from simplexlab.geometry.catalogue import rows_of
 from simplexlab.runs import LeftOut, Run, find_run, latest, list_runs, read_run, sound
 from simplexlab.sweep.folder import SWEEP_FILE, SweepFolder
-from simplexlab.sweep.plan import AXES, PLACEMENT
+from simplexlab.sweep.plan import AXES, FIELDS, PLACEMENT
 
 logger = logging.getLogger(__name__)
 
@@ -91,9 +93,11 @@ def rows(runs: list[Run]) -> list[dict[str, Any]]:
     Returns:
         Rows with equal keys: run, loss, corrupt, seed, every other option in which the runs differ, state, iterations
         (done), then `NUMBERS`. `censored` tells that the run ended without fitting, so that its time to fit is greater
-        than `fit_lower`; None where it is not known yet. What a run does not have, or is not finite, is None.
+        than `fit_lower`; None where it is not known yet. Then the statistics of the catalogue that any of the runs has,
+        of a distribution the mean. What a run does not have, or is not finite, is None.
     """
     experiments = [run.config["experiment"] for run in runs]
+    statistics = statistic_keys(runs)
     keys = [*AXES, *(key for key in varied_options(runs) if key not in AXES)]
     return [
         {
@@ -102,16 +106,41 @@ def rows(runs: list[Run]) -> list[dict[str, Any]]:
             "state": run.status.state,
             "iterations": run.status.iteration,
             **_numbers(run),
+            **{key: _statistic(run, key) for key in statistics},
         }
         for run, experiment in zip(runs, experiments, strict=True)
     ]
 
 
+def statistic_keys(runs: list[Run]) -> list[str]:
+    """Keys of the statistics that any of the runs has, in the order of the catalogue."""
+    keys = dict.fromkeys(row.key for run in runs for row in rows_of(run.config))
+    return [key for key in keys if any(_statistic(run, key) is not None for run in runs)]
+
+
+def _statistic(run: Run, key: str) -> float | None:
+    value = latest(run).get(key)
+    value = value.get("mean") if isinstance(value, dict) else value
+    return _finite(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
 def varied_options(runs: list[Run]) -> list[str]:
-    """The options of an experiment in which the runs differ, those that only place a run apart."""
-    experiments = [run.config["experiment"] for run in runs]
-    known = dict.fromkeys(key for experiment in experiments for key in experiment if key not in PLACEMENT)
-    return [key for key in known if len({repr(experiment.get(key)) for experiment in experiments}) > 1]
+    """The options in which the runs differ, those that only place a run apart.
+
+    An objective's own option counts among the runs whose objective has it.
+    """
+    values: dict[str, set[str]] = {}
+    for run in runs:
+        for key, value in run.config["experiment"].items():
+            if key not in PLACEMENT and applies(run, key):
+                values.setdefault(key, set()).add(repr(value))
+    return [key for key, found in values.items() if len(found) > 1]
+
+
+def applies(run: Run, option: str) -> bool:
+    """Whether an option that the config of a run holds means something to it: folders of version 0.1 hold more."""
+    own = (one.name for one in objectives.of_run(run.config).options)
+    return option in run.config["experiment"] and (option in FIELDS or option in own)
 
 
 def _numbers(run: Run) -> dict[str, Any]:

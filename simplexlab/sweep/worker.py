@@ -17,6 +17,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from simplexlab import objectives
 from simplexlab.after_import import after_import
 from simplexlab.config import Experiment
 from simplexlab.errors import RunError, UsageError
@@ -55,6 +56,7 @@ def _execute(experiment: Experiment) -> dict[str, Any]:
 
     folder = Path(experiment.run_dir, experiment.name)
     try:
+        objectives.allow(experiment.loss)  # the sweep that asks for it has looked whether it may
         result = train(experiment) if read_run(folder).status.state == "missing" else resume(folder)
         return {"state": result["state"], "message": None}
     except (UsageError, RunError) as error:

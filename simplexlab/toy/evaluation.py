@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from simplexlab import geometry, theory
+from simplexlab import geometry, objectives, theory
 from simplexlab.evaluation import Criterion, Representations, error_rate, loss_and_bound
 from simplexlab.toy.configurations import Configuration
 from simplexlab.toy.settings import Toy
@@ -37,9 +37,11 @@ def evaluate_toy(
         classifiers = {"head": weights, **classifiers}
     judge = next(iter(classifiers))
     statistics = geometry.statistics(points, labels, classifiers[judge])
+    best = geometry.standard_optimum(toy.classes, dimension=toy.dimension)
     errors = {f"train_error_{name}": error_rate(sample, rows) for name, rows in classifiers.items()}
     record = {
-        **statistics.to_dict(),
+        **statistics.to_dict(best),
+        "optimum": geometry.optimal_values(best),
         **errors,
         "train_error": errors[f"train_error_{judge}"],
         "test_error": None,
@@ -85,6 +87,9 @@ def _loss_and_bound(
         )
         loss = theory.sc_loss_batch(sample.values, sample.labels)
     else:
-        batches = Criterion("sc", toy.batch_size, toy.radius, nonnegative=False, policy="class-means", seed=toy.seed)
+        objective = objectives.get(toy.loss)
+        batches = Criterion(
+            objective, toy.batch_size, nonnegative=False, policy=objective.judge, radius=toy.radius, seed=toy.seed
+        )
         return loss_and_bound(sample, batches, None, iteration)
     return {"loss": loss, "bound": bound, "excess": loss - bound, "excess_standard_error": None}

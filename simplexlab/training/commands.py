@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simplexlab import objectives
 from simplexlab.config import Experiment
 from simplexlab.errors import UsageError
 from simplexlab.runs import Run, RunWriter, read_run
@@ -14,6 +15,7 @@ from simplexlab.training.description import (
     Task,
     check_same_options,
     describe,
+    load_objective,
     prepare,
     run_stem,
     start,
@@ -37,7 +39,7 @@ def train(experiment: Experiment, callbacks: "Callbacks" = (), *, resume: bool =
     Where TF_CONFIG names several workers, each of them calls this with the same options; worker 0 writes the folder.
 
     Args:
-        experiment: the options; `resolve` is called on them.
+        experiment: the options; `resolve` is called on them, and a file that `loss` names is executed.
         callbacks: further Keras callbacks, or a function that makes them once the data are there (Keras takes seconds
             to import); only worker 0 calls them.
         resume: go on with the run of that name if there is one, see `resume`.
@@ -51,6 +53,7 @@ def train(experiment: Experiment, callbacks: "Callbacks" = (), *, resume: bool =
             those of the run that is resumed.
         RunError: the run failed while it ran, e.g. on a full disk; its folder stays, in state failed.
     """
+    objectives.allow(experiment.loss)
     experiment = experiment.resolve()
     cluster = Cluster.from_environment()
     if resume and experiment.name is None:
@@ -73,13 +76,15 @@ def train(experiment: Experiment, callbacks: "Callbacks" = (), *, resume: bool =
         total = experiment.iterations
         with RunWriter.create(experiment.run_dir, name, config, total=total, numbered=numbered) as writer:
             try:
+                if experiment.objective.source is not None:
+                    writer.save_loss(Path(experiment.objective.source).read_bytes())
                 return _write(task, writer, interrupted, callbacks)
             except UsageError:
                 writer.discard()
                 raise
 
 
-def resume(folder: str | Path, callbacks: "Callbacks" = ()) -> dict[str, Any]:
+def resume(folder: str | Path, callbacks: "Callbacks" = (), *, trust: bool = False) -> dict[str, Any]:
     """Go on with a run from its last whole checkpoint, or from the start where it has none, as if it had not stopped.
 
     On a CPU with as many threads, metrics (but for `seconds`) and weights are bit for bit those of a run that was
@@ -88,17 +93,21 @@ def resume(folder: str | Path, callbacks: "Callbacks" = ()) -> dict[str, Any]:
     Args:
         folder: the run folder.
         callbacks: as of `train`.
+        trust: whether a loss of one's own may be taken from the copy in the run folder, where its file is gone or has
+            changed, or was never run here.
 
     Returns:
         The final summary as from `train`; of a finished run, the one that it has.
 
     Raises:
-        UsageError: the folder holds no training run, another process writes it, it diverged, or its data changed.
+        UsageError: the folder holds no training run, another process writes it, it diverged, its data changed, or so
+            did the file of its loss.
         RunError: as from `train`.
     """
     run = read_run(folder)
     if run.config.get("kind") != "train":
         raise UsageError(f"{folder} is not the folder of a training run; `simplexlab runs` lists them")
+    load_objective(run, trust)
     experiment = dataclasses.replace(
         Experiment.from_dict(run.config["experiment"]), run_dir=str(run.path.parent), name=run.path.name
     ).resolve()

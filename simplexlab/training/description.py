@@ -6,20 +6,24 @@ import functools
 import hashlib
 import json
 import logging
-import math
 import platform
 import zlib
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
+from simplexlab import objectives
 from simplexlab.config import Experiment, flag, format_value
 from simplexlab.data import Dataset, corrupt_labels, load, require
 from simplexlab.dataset_name import dataset_kind, dataset_stem
 from simplexlab.errors import UsageError
 from simplexlab.evaluation import Criterion
+from simplexlab.geometry.catalogue import own_facts
+from simplexlab.objectives import own
 from simplexlab.runs import Run
+from simplexlab.runs.folder import LOSS_FILE
 from simplexlab.training import runtime
 from simplexlab.training.cluster import Cluster
 
@@ -89,7 +93,7 @@ def start(task: Task) -> Task:
 
 def run_stem(experiment: Experiment) -> str:
     """Default name of a run: dataset, loss, corruption and seed, e.g. `digits-ce-0.2-s0`."""
-    return f"{dataset_stem(experiment.dataset)}-{experiment.loss}-{experiment.corrupt:g}-s{experiment.seed}"
+    return f"{dataset_stem(experiment.dataset)}-{experiment.objective.name}-{experiment.corrupt:g}-s{experiment.seed}"
 
 
 def describe(task: Task) -> dict[str, Any]:
@@ -98,6 +102,8 @@ def describe(task: Task) -> dict[str, Any]:
     return {
         "kind": "train",
         "experiment": experiment.to_dict(),
+        "objective": experiment.objective.facts() | own.source_facts(experiment.loss),
+        "statistics": own_facts(),
         "command": dataclasses.replace(experiment, name=None).command_line(),  # the name is taken
         "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
         "host": {"system": platform.platform(), "machine": platform.machine(), "workers": list(task.cluster.workers)},
@@ -115,18 +121,35 @@ def describe(task: Task) -> dict[str, Any]:
     }
 
 
-def criterion_of(experiment: Experiment) -> Criterion:
-    """What the evaluation needs to know of a resolved experiment."""
+def criterion_of(experiment: Experiment, keras_loss: Any = None) -> Criterion:
+    """What the evaluation needs to know of a resolved experiment.
+
+    Args:
+        experiment: the options.
+        keras_loss: the Keras loss, for objectives whose loss the evaluation computes by it.
+    """
     from simplexlab.models import is_nonnegative
 
     return Criterion(
-        loss=experiment.loss,
+        objective=experiment.objective,
         batch_size=experiment.batch_size,
-        radius=1 / math.sqrt(experiment.temperature),
         nonnegative=is_nonnegative(experiment.encoder, experiment.dimension),
         policy=experiment.policy,
+        options=experiment.options,
         seed=experiment.seed,
+        sample_losses=None if keras_loss is None else _of_arrays(keras_loss),
     )
+
+
+def _of_arrays(keras_loss: Any) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A Keras loss without reduction as a function of arrays."""
+
+    def sample_losses(labels: np.ndarray, outputs: np.ndarray) -> np.ndarray:
+        from keras import ops
+
+        return ops.convert_to_numpy(keras_loss(labels, outputs))
+
+    return sample_losses
 
 
 def check_classes(labels: np.ndarray, num_classes: int) -> None:
@@ -135,15 +158,51 @@ def check_classes(labels: np.ndarray, num_classes: int) -> None:
         raise UsageError(f"after corruption no training label is left of class {missing[0]}; corrupt fewer labels")
 
 
+def load_objective(run: Run, trust: bool) -> None:
+    """Make the loss of a run known to this process where it comes from a file of one's own.
+
+    The original is taken where it is unchanged and its user has run it before; nothing that a folder from somewhere
+    else contains or points to is executed. With `trust` the copy in the run folder takes its place where it is not.
+
+    Args:
+        run: the run.
+        trust: whether the copy may be executed.
+
+    Raises:
+        UsageError: the file is not there any more, has changed, or was never run here, and the copy may not or cannot
+            be executed.
+    """
+    experiment, facts = run.config.get("experiment"), run.config.get("objective")
+    loss = experiment.get("loss") if isinstance(experiment, dict) else None
+    if not isinstance(loss, str) or not own.is_path(loss):
+        return
+    recorded = facts.get("checksum") if isinstance(facts, dict) else None
+    path = own.split(loss)[0]
+    try:
+        changed = own.source_facts(loss)["checksum"] != recorded
+        reason = "has changed since the run was started" if changed else "was never run here by its user"
+        if not changed and own.is_allowed(loss):
+            return
+    except UsageError:
+        reason = "is not there any more"
+    copy = run.path / LOSS_FILE
+    if not trust:
+        raise UsageError(f"the loss of {run.name}, {path}, {reason}; --trust goes on with the copy in its folder")
+    if own.source_facts(str(copy))["checksum"] != recorded:
+        raise UsageError(f"{copy} is not the file that {run.name} was started with; its loss is lost")
+    logger.warning("%s %s; going on with the copy in the run folder", path, reason)
+    own.load_copy(loss, copy, taken=objectives.table())
+
+
 def check_same_options(run: Run, experiment: Experiment) -> None:
     if run.config.get("kind") != "train":
         raise UsageError(f"{run.path} is not the folder of a training run; choose another --name")
-    started = Experiment.from_dict(run.config["experiment"])
-    for field in dataclasses.fields(Experiment):
-        old, new = getattr(started, field.name), getattr(experiment, field.name)
-        if field.name not in PLACES and old != new:
+    started = Experiment.from_dict(run.config["experiment"]).to_dict()
+    for name, new in experiment.to_dict().items():
+        old = started.get(name)
+        if name not in PLACES and old != new:
             raise UsageError(
-                f"{flag(field.name)} is {_shown(new)} here and {_shown(old)} in the run {run.name}; "
+                f"{flag(name)} is {_shown(new)} here and {_shown(old)} in the run {run.name}; "
                 f"`simplexlab resume {run.name}` goes on with its own options"
             )
 

@@ -1,6 +1,5 @@
 """The Keras objects of one run: encoder, head, loss and optimizer."""
 
-import math
 from dataclasses import dataclass
 
 import keras
@@ -8,8 +7,9 @@ import numpy as np
 
 from simplexlab.config import Experiment
 from simplexlab.data import Dataset
-from simplexlab.losses import SupervisedContrastive
-from simplexlab.models import build_encoder, linear_head, project_to_sphere, simplex_head
+from simplexlab.models import build_encoder, linear_head, project_to_sphere
+from simplexlab.objectives import Objective
+from simplexlab.training.function_loss import make_loss
 from simplexlab.training.optimizer import Momentum
 
 
@@ -18,9 +18,10 @@ class Learner:
     """What is trained.
 
     Attributes:
-        encoder: images (b, H, W, C) in 0..255 → representations (b, h), for SC on the sphere of radius 1/√τ.
-        head: the linear or fixed classifier without bias, None for SC.
-        model: images → what the loss takes: logits (CE, CE-fix) or representations (SC).
+        encoder: images (b, H, W, C) in 0..255 → the representations that are judged (b, h), on the objective's sphere
+            where it has one; its last layer is `judged_layer`.
+        head: the linear or fixed classifier without bias, None where the objective has none.
+        model: images → what the loss takes: logits, or representations where there is no head.
         loss: Keras loss with one value per sample.
         optimizer: SGD with momentum and the L2 term.
     """
@@ -42,7 +43,7 @@ class Learner:
         return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
 
     def weights(self) -> np.ndarray | None:
-        """Rows of the head, shape (K, h); None for SC."""
+        """Rows of the head, shape (K, h); None without one."""
         return None if self.head is None else np.asarray(self.head.kernel).T
 
     def variables(self) -> list[keras.Variable]:
@@ -50,7 +51,7 @@ class Learner:
         return [*self.model.variables, *self.optimizer.variables]
 
     def classifier_model(self, classifier: np.ndarray) -> keras.Model:
-        """The model to keep: images → logits, with the trained head, or with rows `classifier` (K, h) for SC.
+        """The model to keep: images → logits, with the trained head, or with rows `classifier` (K, h) without one.
 
         It is not compiled: loading it takes no optimizer of ours.
         """
@@ -62,11 +63,16 @@ class Learner:
         return model
 
 
+def judged_layer(objective: Objective) -> str:
+    """Name of the layer, in every model that is kept, whose output is the representation that is judged."""
+    return "sphere" if objective.sphere else "representation"
+
+
 def build_learner(experiment: Experiment, dataset: Dataset) -> Learner:
     """Build the learner of a resolved experiment; call it under the strategy's scope.
 
     Raises:
-        UsageError: K > dimension + 1 for CE-fix, or images too small for the encoder.
+        UsageError: the head does not exist for K and h, or images too small for the encoder.
     """
     mean, deviation = dataset.channel_statistics()
     encoder = build_encoder(
@@ -78,20 +84,20 @@ def build_learner(experiment: Experiment, dataset: Dataset) -> Learner:
         standard_deviation=deviation,
         seed=experiment.seed,
     )
+    objective, options = experiment.objective, experiment.options
     loss_dtype = "float64" if experiment.precision == "float64" else "float32"
+    representation = encoder.output
+    if objective.sphere:
+        projected = project_to_sphere(objective.radius(options))(representation)
+        representation = keras.layers.Identity(name=judged_layer(objective), dtype=projected.dtype)(projected)
+        encoder = keras.Model(encoder.inputs, representation, name=encoder.name)
     head = None
-    if experiment.loss == "sc":
-        projection = project_to_sphere(1 / math.sqrt(experiment.temperature))
-        encoder = keras.Model(encoder.inputs, projection(encoder.output), name=encoder.name)
-        model = encoder
-        loss = SupervisedContrastive(reduction=None, dtype=loss_dtype)
-    else:
-        if experiment.loss == "ce":
-            head = linear_head(dataset.num_classes, experiment.seed)
-        else:
-            head = simplex_head(dataset.num_classes, encoder.output_shape[-1], experiment.head_radius, experiment.seed)
-        model = keras.Model(encoder.inputs, head(encoder.output), name=encoder.name)
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None, dtype=loss_dtype)
+    if objective.head == "learned":
+        head = linear_head(dataset.num_classes, experiment.seed)
+    elif objective.head == "fixed":
+        head = objective.make_head(options, dataset.num_classes, representation.shape[-1], experiment.seed)
+    model = encoder if head is None else keras.Model(encoder.inputs, head(representation), name=encoder.name)
+    loss = make_loss(objective, options, loss_dtype)
     optimizer = Momentum(
         learning_rate_schedule(experiment), momentum=experiment.momentum, weight_decay=experiment.weight_decay
     )

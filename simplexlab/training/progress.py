@@ -64,4 +64,5 @@ class PlainLines(keras.callbacks.Callback):
 
 def numbers(logs: dict) -> str:
     """Loss, excess over the bound and train error of one evaluation, in a few words."""
-    return f"loss {logs['loss']:.4g}  excess {logs['excess']:.3g}  train error {logs['train_error']:.1%}"
+    excess = f"  excess {logs['excess']:.3g}" if "excess" in logs else ""  # an objective may have no floor
+    return f"loss {logs['loss']:.4g}{excess}  train error {logs['train_error']:.1%}"

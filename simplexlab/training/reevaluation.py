@@ -12,18 +12,19 @@ from simplexlab.evaluation import Representations, evaluate
 from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import read_labels, read_run
 from simplexlab.training import runtime
-from simplexlab.training.description import criterion_of, load_dataset
+from simplexlab.training.description import criterion_of, load_dataset, load_objective
 
 # What another batch normalisation kernel and another order of sums may change: about 1e-6 relative in float32. An
 # image next to a decision boundary may change sides, hence one image for the errors.
 RELATIVE = {"float64": 1e-9, "float32": 1e-3, "bfloat16": 5e-2}
 
 
-def reevaluate(folder: Path) -> dict[str, Any]:
+def reevaluate(folder: Path, *, trust: bool = False) -> dict[str, Any]:
     """Evaluate the kept model of a run anew.
 
     Args:
         folder: the run folder.
+        trust: as of `simplexlab.training.commands.resume`.
 
     Returns:
         The record of the evaluation with `run`, `final_loss`, and `differences`: the keys of `result.json` whose
@@ -39,11 +40,16 @@ def reevaluate(folder: Path) -> dict[str, Any]:
     model_path = run.path / "model.keras"
     if not model_path.exists() or run.result is None:
         raise UsageError(f"run {run.name} is {run.status.state} and has no trained model to evaluate")
+    load_objective(run, trust)
     experiment = Experiment.from_dict(run.config["experiment"])
     dataset = load_dataset(experiment)
+    objective = experiment.objective
     labels, _ = read_labels(run.path)
     with runtime.keras_precision(experiment.precision):
         import keras
+
+        from simplexlab.training.function_loss import make_loss
+        from simplexlab.training.learner import judged_layer
 
         with quiet_stderr():
             try:
@@ -52,17 +58,23 @@ def reevaluate(folder: Path) -> dict[str, Any]:
                 raise RunError(f"{model_path} is damaged: Keras cannot load it; train the run again") from error
         _check_fits(model, dataset, labels, model_path)
         head = model.layers[-1]
-        encoder = keras.Model(model.inputs, head.input)
+        layers = {layer.name: layer for layer in model.layers}
+        # A model of version 0.1 does not name the sphere: there it is what its last layer takes.
+        judged = layers[judged_layer(objective)].output if judged_layer(objective) in layers else head.input
+        encoder = keras.Model(model.inputs, judged)
         train, test = (
             Representations(encoder.predict(images, batch_size=256, verbose=0), targets)
             for images, targets in ((dataset.x_train, labels), (dataset.x_test, dataset.y_test))
         )
-    weights = None if experiment.loss == "sc" else np.asarray(head.kernel).T
+    weights = None if objective.head == "none" else np.asarray(head.kernel).T
     probe = run.result.get("train_error_probe") is not None
     iteration = run.result["evaluated_at"]
-    record = evaluate(train, test, criterion_of(experiment), weights, iteration=iteration, probe=probe).record
+    loss_dtype = "float64" if experiment.precision == "float64" else "float32"
+    keras_loss = make_loss(objective, experiment.options, loss_dtype) if objective.measure is None else None
+    criterion = criterion_of(experiment, keras_loss)
+    record = evaluate(train, test, criterion, weights, iteration=iteration, probe=probe).record
     record["final_loss"] = record.pop("loss")
-    record = {"run": run.name, "loss": experiment.loss, **record}
+    record = {"run": run.name, "loss": objective.name, **record}
     kept = {key: value for key, value in run.result.items() if key in record and key != "run"}  # folders are renamed
     sizes = {"train": len(labels), "test": len(dataset.y_test)}
     return {**record, "differences": _differences(kept, record, RELATIVE[experiment.precision], sizes)}

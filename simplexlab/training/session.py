@@ -50,7 +50,6 @@ class Session:
         self.labels = labels
         self.writer = writer
         self.interrupted = interrupted
-        self.criterion = criterion_of(experiment)
         self.time_to_fit = TimeToFit(experiment.tolerance)
         self.batch_losses: list[float] = []
         self.record: dict[str, Any] = {}
@@ -61,11 +60,17 @@ class Session:
             import keras
 
             from simplexlab.training.events import EventFiles
+            from simplexlab.training.function_loss import try_out
             from simplexlab.training.learner import build_learner
             from simplexlab.training.loop import Loop
 
             with self.runtime.strategy.scope():
                 self.learner = build_learner(experiment, dataset)
+            if experiment.objective.source is not None:
+                width = self.learner.model.output_shape[-1]
+                try_out(experiment.objective, experiment.options, self.learner.loss_dtype, dataset.num_classes, width)
+        own = experiment.objective.measure is None
+        self.criterion = criterion_of(experiment, self.learner.loss if own else None)
         self.loop = Loop(experiment, dataset, labels, self.learner, self.runtime)
         if writer is not None:
             self.events = EventFiles(writer.tensorboard_path)
@@ -188,7 +193,11 @@ class Session:
         with np.errstate(over="ignore", invalid="ignore"):  # shortly before a run diverges
             evaluation = evaluate(train, test, self.criterion, weights, iteration=iteration)
             self.time_to_fit.update(iteration, evaluation.record["train_error"])
-            if self.criterion.loss == "sc" and self._is_last(iteration) and self.criterion.policy != "probe":
+            if (
+                self.criterion.objective.head == "none"
+                and self._is_last(iteration)
+                and self.criterion.policy != "probe"
+            ):
                 evaluation = with_probe(evaluation, train, test)
         self.record = metrics_line(
             evaluation.record,
@@ -224,7 +233,7 @@ class Session:
             self.record,
             run=self.writer.path.name,
             state=state,
-            loss=experiment.loss,
+            loss=experiment.objective.name,
             dataset=experiment.dataset,
             corrupt=experiment.corrupt,
             seed=experiment.seed,

@@ -182,7 +182,7 @@ def test_many_runs_share_the_box_of_their_curve(sweep):
     assert panel["boxes"][2]["weight_similarity"] is None
     figure, caption = draw(distributions, numbers)
     assert [len(axes.patches) for axes in figure.axes[:3]] == [3, 2, 3]
-    assert sum(len(line.get_xdata()) for line in figure.axes[3].lines if line.get_marker() == "o") == 180
+    assert sum(len(line.get_xdata()) for line in figure.axes[3].lines if line.get_marker() in "o^s") == 180
     assert "the median over the runs of the box" in caption
     for run in runs:
         run.config["experiment"]["temperature"] = 0.1 if run.result["seed"] else 0.5
@@ -241,6 +241,6 @@ def test_the_report_holds_everything_and_asks_for_nothing(sweep, tmp_path, simpl
     assert "simplexlab sweep --seeds 3 --run-dir known" in page
     assert "2.00 ± 1" not in page  # three seeds: 2, 3 and 4
     assert "<td class=number>3 ± 1</td><td class=number>1.5 ± 0</td><td class=number>1.5 ± 1</td>" in page
-    assert page.count("<tr>") == 5 * (1 + 3) + 1 + 18 + 1 + 54
+    assert page.count("<tr>") == 5 * (1 + 3) + 1 + 18 + (1 + 18) + 1 + 54
     assert simplexlab("report", tmp_path)[0] == 2
     assert simplexlab("report", sweep.path, "--output", tmp_path / "no/page.html")[0] == 2

@@ -112,7 +112,11 @@ def test_budgets_stand_side_by_side():
 
 
 def test_settings_of_a_curve_are_in_their_order():
-    runs = [run for t in (10.0, 2.0, 0.5) for run in series({0.0: 100, 0.4: 200, 0.8: 300}, "sc", 1, temperature=t)]
+    runs = [
+        run
+        for t in (10.0, 2.0, 0.5)
+        for run in series({0.0: 100, 0.4: 200, 0.8: 300}, "sc", 1, options={"temperature": t})
+    ]
     assert [curve["label"] for curve in curves(runs)] == [
         "SC, temperature 0.5",
         "SC, temperature 2",

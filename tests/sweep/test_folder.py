@@ -25,7 +25,7 @@ def test_says_what_it_holds(tmp_path):
     assert read.experiments["sc-0.5-s0"].run_dir == str(tmp_path / "sweep")
     record = json.loads((tmp_path / "sweep/sweep.json").read_text())
     assert record["common"]["batch_size"] == 128
-    assert record["runs"]["sc-0-s0"] == {"loss": "sc", "corrupt": 0.0}
+    assert record["runs"]["sc-0-s0"] == {"loss": "sc", "corrupt": 0.0, "temperature": 0.1}
 
 
 def test_grows_by_what_is_new_and_refuses_what_differs(tmp_path):
@@ -68,9 +68,15 @@ def test_a_run_is_not_held_twice_under_two_names(tmp_path):
 
 
 def test_an_option_that_a_loss_does_not_have_makes_no_other_run(tmp_path):
-    """A folder in which CE was trained with a temperature of its own goes on with CE as it is."""
-    first = [dataclasses.replace(experiment, temperature=0.3) for experiment in GRID.experiments()]
-    SweepFolder.write(tmp_path, first, "one")
+    """A folder of version 0.1, in which CE holds a temperature, goes on with CE as it is."""
+    first = Grid(("ce", "sc"), (0.0, 0.5), (0,)).experiments()
+    warm = [dataclasses.replace(one, options={"temperature": 0.3} if one.options else {}) for one in first]
+    SweepFolder.write(tmp_path, warm, "one")
+    file = tmp_path / "sweep.json"
+    record = json.loads(file.read_text())
+    for options in record["runs"].values():
+        options["temperature"] = 0.3
+    file.write_text(json.dumps(record))
     SweepFolder.write(tmp_path, Grid(("ce",), (0.0, 0.5), (0,)).experiments(), "two")
     with pytest.raises(UsageError, match=r"holds sc-0-s0 with --temperature 0\.3, not 0\.1"):
         SweepFolder.write(tmp_path, Grid(("sc",), (0.0,), (0,)).experiments(), "three")

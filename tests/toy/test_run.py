@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from simplexlab import theory
+from simplexlab import objectives, theory
 from simplexlab.errors import UsageError
 from simplexlab.evaluation import Criterion, Representations, evaluate
 from simplexlab.runs import find_run, list_geometry, read_geometry, read_metrics, read_run
@@ -69,7 +69,7 @@ def test_frames_and_metrics_carry_the_names_of_a_training_run(finished):
     trained = evaluate(
         Representations(frame["sample"], frame["sample_labels"]),
         None,
-        Criterion("ce", 3, 1.0, nonnegative=False, policy="head"),
+        Criterion(objectives.get("ce"), 3, nonnegative=False, policy="head"),
         frame["weights"],
     )
     assert set(frame) == set(trained.arrays)

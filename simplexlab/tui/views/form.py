@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from simplexlab import objectives
 from simplexlab.config import (
     RECIPES,
     Experiment,
@@ -17,9 +18,32 @@ from simplexlab.config import (
     nearest,
 )
 from simplexlab.errors import UsageError
+from simplexlab.objectives import own
 from simplexlab.runs.folder import check_name
 
-FIELDS = {field.name: field for field in dataclasses.fields(Experiment) if field.name != "run_dir"}
+# The options of an experiment, then those of the objectives, which are left to each objective's default.
+OWN = dataclasses.make_dataclass(
+    "OwnOptions",
+    [
+        (
+            name,
+            owners[0][1].type | None,
+            dataclasses.field(
+                default=None,
+                metadata={
+                    "help": " ".join(f"{objective.name}: {option.help}" for objective, option in owners),
+                    "defaults": {objective.name: option.default for objective, option in owners},
+                },
+            ),
+        )
+        for name, owners in objectives.options().items()
+    ],
+)
+FIELDS = {
+    field.name: field
+    for field in (*dataclasses.fields(Experiment), *dataclasses.fields(OWN))
+    if field.name not in ("run_dir", "options")
+}
 # These hold one value: commas belong to it, or two runs cannot share it.
 SINGLE = ("devices", "data_dir", "name", "dataset")
 MOST_RUNS = 200
@@ -56,6 +80,8 @@ def default_text(name: str, dataset: str) -> str:
     """The default of a field for a dataset, as text; "" where the default is none."""
     field = FIELDS[name]
     value = field.default
+    if value is None and "defaults" in field.metadata:
+        return ", ".join(dict.fromkeys(map(as_text, field.metadata["defaults"].values())))
     if value is None:
         value = RECIPES[Experiment(dataset=dataset or "digits").recipe].get(name)
     return "" if value is None else as_text(value)
@@ -89,7 +115,11 @@ def texts_of(experiment: dict[str, Any]) -> dict[str, str]:
     return {
         name: as_text(value)
         for name, value in experiment.items()
-        if name in FIELDS and name != "name" and value is not None and value != FIELDS[name].default
+        if name in FIELDS
+        and name != "name"
+        and value is not None
+        and value != FIELDS[name].default
+        and value != FIELDS[name].metadata.get("defaults", {}).get(experiment.get("loss"))
     }
 
 
@@ -111,7 +141,7 @@ def parse_word(field: dataclasses.Field, word: str) -> Any:
         UsageError: it is none of the field's words, or no number.
     """
     kind, choices = field_type(field), words_of(field)
-    if choices:
+    if choices and not (field.name == "loss" and own.is_path(word)):
         if word not in choices:
             raise UsageError(f"{flag(field.name)} {word}: {nearest(word, choices)}")
         return word == "on" if kind is bool else word
@@ -141,12 +171,17 @@ def experiments(texts: dict[str, str], run_dir: Path) -> list[Experiment]:
         combinations *= len(found)
     if combinations > MOST_RUNS:
         raise UsageError(f"these are {combinations} runs; a form starts at most {MOST_RUNS}")
-    made = [
-        Experiment(**dict(zip(values, chosen, strict=True)), run_dir=str(run_dir))
-        for chosen in itertools.product(*values.values())
-    ]
-    for experiment in made:
-        experiment.resolve()
+    losses = [objectives.get(loss) for loss in values.get("loss", [Experiment().loss])]
+    taken = {option.name for objective in losses for option in objective.options}
+    for name in values.keys() & objectives.options().keys() - taken:
+        losses[0].resolve({name: values[name][0]})  # tells whose option it is not
+    made = []
+    for chosen in itertools.product(*values.values()):
+        # An objective's own option is varied only in the runs whose loss has it.
+        experiment = Experiment.from_dict({**dict(zip(values, chosen, strict=True)), "run_dir": str(run_dir)})
+        if experiment not in made:
+            experiment.resolve()
+            made.append(experiment)
     name = made[0].name
     if name is not None:
         check_name(name)

@@ -1,0 +1,80 @@
+"""The supervised contrastive loss."""
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from simplexlab.objectives.objective import Known, Objective, Option
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+BATCHES = 128
+
+
+def make_loss(options: Mapping[str, Any], dtype: str) -> "keras.losses.Loss":
+    """The contrastive loss of representations that lie on the sphere of radius 1/√τ already."""
+    from simplexlab.losses import SupervisedContrastive
+
+    return SupervisedContrastive(reduction=None, dtype=dtype)
+
+
+def radius(options: Mapping[str, Any]) -> float:
+    """ρ = 1/√τ."""
+    return 1 / math.sqrt(options["temperature"])
+
+
+def floor(known: Known) -> float:
+    """Theorem 2 for batches drawn with replacement, summed over the anchors."""
+    from simplexlab import theory
+
+    return theory.sc_bound(
+        known.num_classes, known.batch_size, radius=known.radius, sampling="iid", features=known.features
+    )
+
+
+def measure(
+    values: "np.ndarray", labels: "np.ndarray", known: Known, floor: float | None, generator: "np.random.Generator"
+) -> tuple[float, float | None, float | None]:
+    """Expected sum over the anchors of a batch: the floor and the paired excess of random batches."""
+    import numpy as np
+
+    from simplexlab import theory
+
+    indices = generator.integers(0, len(labels), size=(BATCHES, known.batch_size))
+    losses = theory.sc_loss_batches(values, labels, indices)
+    offsets = known.num_classes * np.arange(BATCHES)[:, None]
+    counts = np.bincount((labels[indices] + offsets).ravel(), minlength=BATCHES * known.num_classes)
+    counts = counts.reshape(BATCHES, known.num_classes)
+    excess, error = theory.paired_excess(losses, counts, known.radius)
+    return floor + excess, excess, error
+
+
+OBJECTIVES = (
+    Objective(
+        name="sc",
+        title="SC",
+        sentence="Supervised contrastive loss of representations on a sphere; no classifier is trained.",
+        reference="Definition 2 and Theorem 2 of Graf et al. 2021",
+        colour="#D55E00",
+        marker="s",
+        options=(
+            Option(
+                name="temperature",
+                default=0.1,
+                help="Temperature τ; representations lie on the sphere of radius 1/√τ.",
+                above=0.0,
+            ),
+        ),
+        head="none",
+        sphere=True,
+        radius=radius,
+        reduction="sum",
+        make_loss=make_loss,
+        remedy="lower --learning-rate or raise --temperature",
+        floor=floor,
+        measure=measure,
+        in_paper=True,
+    ),
+)

@@ -1,0 +1,276 @@
+"""What an objective is: its facts, its options, its floor, and how its Keras parts are made."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from simplexlab.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Head = Literal["learned", "fixed", "none"]
+JUDGES = ("head", "class-means")
+MARKERS = "osD^v<>ph*PX"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One option of an objective.
+
+    Attributes:
+        name: as in config.json; the flag is `--name` with hyphens.
+        default: its value where none is given; its type is the option's: bool, int, float or str.
+        help: what it is, without its default and its limits.
+        minimum, maximum, above, below: limits of a number.
+        choices: the words it takes.
+    """
+
+    name: str
+    default: bool | int | float | str
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    below: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
+            raise ValueError(f"the name of an option is lower-case letters, digits and _, got {self.name!r}")
+        if not isinstance(self.default, bool | int | float | str):
+            raise ValueError(f"the default of option {self.name} must be a number, a word, True or False")
+
+    @property
+    def type(self) -> type:
+        """bool, int, float or str."""
+        return type(self.default)
+
+    @property
+    def limits(self) -> dict[str, float]:
+        """The limits that it has, by name."""
+        found = {name: getattr(self, name) for name in ("minimum", "maximum", "above", "below")}
+        return {name: limit for name, limit in found.items() if limit is not None}
+
+    def facts(self) -> dict[str, Any]:
+        """Name, default, help, limits and choices, ready for JSON."""
+        return {
+            "name": self.name,
+            "default": self.default,
+            "help": self.help,
+            **self.limits,
+            **({"choices": list(self.choices)} if self.choices else {}),
+        }
+
+
+@dataclass(frozen=True)
+class Known:
+    """What an evaluation knows when it asks for a floor.
+
+    Attributes:
+        class_counts: points of each class with the labels given, int64, shape (K,).
+        dimension: h of the representations that are judged.
+        options: the objective's own options.
+        batch_size: samples of a batch, drawn with replacement.
+        features: `free`, or `nonnegative` where the encoder ends in a ReLU.
+        radius: largest norm of a representation, or the radius of their sphere.
+        weights: rows of the head, shape (K, h), or None without one.
+    """
+
+    class_counts: "np.ndarray"
+    dimension: int
+    options: Mapping[str, Any]
+    batch_size: int
+    features: Literal["free", "nonnegative"]
+    radius: float
+    weights: "np.ndarray | None" = None
+
+    @property
+    def num_classes(self) -> int:
+        """K."""
+        return len(self.class_counts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """One objective. An entry of the table, or the content of a file of one's own (`--loss my_loss.py`).
+
+    A plain loss needs `name` and `loss` alone.
+
+    Attributes:
+        name: what `--loss` takes and files are named by.
+        title: what pictures and tables call it; by default the name.
+        sentence: what it does, in one sentence.
+        loss: `loss(labels, outputs, **options)` of integer labels (b,) and of logits (b, K), or of representations
+            (b, h) where `head` is none, made of `keras.ops`; returns one value per sample, shape (b,). Or instead
+        make_loss: (options, dtype) → Keras loss without reduction.
+        reference: paper, theorem, equation.
+        colour: of everything that shows it, #rrggbb.
+        marker: of its points, one of Matplotlib's.
+        options: its own options.
+        head: what stands on the representation: a `learned` linear classifier, a `fixed` one, or `none`.
+        sphere: whether representations are projected onto a sphere; else they are free.
+        radius: options → radius of that sphere.
+        judge: the classifier that judges the fit: the own `head`, or the `class-means`.
+        remedy: what to try when it diverges.
+        reduction: what its loss is in metrics: `mean` over points, or `sum` over the anchors of a batch.
+        in_paper: whether it is one of the paper's three, which sweeps take by default.
+        floor: what an evaluation knows → the least value of the loss; None where none is known.
+        measure: representations, labels, what is known, floor, generator → (loss, excess, standard error); None for
+            the mean over all points (head) or over the anchors of random batches (no head).
+        make_head: (options, K, h, seed) → Keras layer from representations to logits, for a fixed head.
+        source: the file that it came from, None for an entry of the table.
+    """
+
+    name: str
+    title: str = ""
+    sentence: str = ""
+    loss: Callable[..., Any] | None = field(default=None, repr=False)
+    make_loss: Callable[[Mapping[str, Any], str], Any] | None = field(default=None, repr=False)
+    reference: str = ""
+    colour: str = "#CC79A7"
+    marker: str = "p"
+    options: tuple[Option, ...] = ()
+    head: Head = "learned"
+    sphere: bool = False
+    radius: Callable[[Mapping[str, Any]], float] = field(default=lambda options: 1.0, repr=False)
+    judge: str = ""
+    remedy: str = "lower --learning-rate"
+    reduction: Literal["mean", "sum"] = "mean"
+    in_paper: bool = False
+    floor: Callable[[Known], float | None] | None = field(default=None, repr=False)
+    measure: Callable[..., tuple[float, float | None, float | None]] | None = field(default=None, repr=False)
+    make_head: Callable[..., Any] | None = field(default=None, repr=False)
+    source: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.title:
+            object.__setattr__(self, "title", self.name)
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", self.name):
+            raise ValueError(f"name {self.name!r}: a name is letters, digits and any of _ . + -")
+        if not re.fullmatch(r"#[0-9A-Fa-f]{6}", self.colour):
+            raise ValueError(f"colour {self.colour!r} is not of the form #rrggbb")
+        if self.marker not in MARKERS or not self.marker:
+            raise ValueError(f"marker {self.marker!r} is none of {' '.join(MARKERS)}")
+        if self.head not in ("learned", "fixed", "none"):
+            raise ValueError(f"head {self.head!r} is none of learned, fixed, none")
+        if not self.judge:
+            object.__setattr__(self, "judge", "class-means" if self.head == "none" else "head")
+        if self.judge not in JUDGES or (self.judge == "head" and self.head == "none"):
+            raise ValueError(f"judge {self.judge!r} does not go with head {self.head!r}")
+        if (self.head == "fixed") != (self.make_head is not None):
+            raise ValueError("a fixed head needs make_head, and no other head takes it")
+        if (self.loss is None) == (self.make_loss is None):
+            raise ValueError("an objective has either loss or make_loss")
+
+    @property
+    def representation(self) -> str:
+        """Which representation is judged, in words."""
+        end = "projected onto its sphere" if self.sphere else "as the encoder gives it"
+        return f"the encoder's output, {end}"
+
+    def resolve(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Every own option with its value.
+
+        Args:
+            given: the options that differ from their defaults.
+
+        Raises:
+            UsageError: an option is not one of this objective's, or its value is of the wrong kind or out of range.
+        """
+        known = {option.name: option for option in self.options}
+        for name in given:
+            if name not in known:
+                own = ", ".join("--" + name.replace("_", "-") for name in known)
+                raise UsageError(
+                    f"--{name.replace('_', '-')} does not belong to {self.name}, "
+                    + (f"whose own options are {own}" if own else "which has no options of its own")
+                )
+        return {name: _checked(option, given.get(name, option.default)) for name, option in known.items()}
+
+    def facts(self) -> dict[str, Any]:
+        """What readers need to know of it, ready for JSON."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "sentence": self.sentence,
+            "reference": self.reference,
+            "colour": self.colour,
+            "marker": self.marker,
+            "options": [option.facts() for option in self.options],
+            "head": self.head,
+            "sphere": self.sphere,
+            "representation": self.representation,
+            "judge": self.judge,
+            "remedy": self.remedy,
+            "reduction": self.reduction,
+            "floor": self.floor is not None,
+        }
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> "Objective":
+        """An objective for readers, which cannot be trained.
+
+        Raises:
+            ValueError, KeyError, TypeError: the facts are not those of an objective.
+        """
+        texts = ("name", "title", "sentence", "reference", "colour", "marker", "head", "judge", "remedy", "reduction")
+        options = tuple(
+            Option(**{**entry, "choices": tuple(entry.get("choices", ()))}) for entry in facts.get("options", ())
+        )
+        found = {name: str(facts[name]) for name in texts}
+        make_head = _only_facts if found["head"] == "fixed" else None
+        return cls(**found, options=options, sphere=bool(facts["sphere"]), loss=_only_facts, make_head=make_head)
+
+
+def _only_facts(*_: Any, **__: Any) -> Any:
+    raise UsageError("this loss is known by its name alone; its file is needed to compute it")
+
+
+def _checked(option: Option, value: Any) -> Any:
+    flag = "--" + option.name.replace("_", "-")
+    if option.type is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not option.type:
+        wanted = {bool: "on or off", int: "a whole number", float: "a number", str: "a word"}[option.type]
+        raise UsageError(f"{flag} {value!r} is not {wanted}")
+    if option.choices and value not in option.choices:
+        raise UsageError(f"{flag} {value}: known are {', '.join(option.choices)}")
+    if option.type in (int, float):
+        check_limits(flag, value, option.limits)
+    return value
+
+
+def check_limits(flag: str, value: float, limits: Mapping[str, float], reason: str = "") -> None:
+    """Raise a UsageError where a number is not finite or outside `minimum`, `maximum`, `above` or `below`.
+
+    Args:
+        flag: what the value was given to.
+        value: the number.
+        limits: limits by name.
+        reason: put after the limit, to say why.
+    """
+    if not math.isfinite(value):
+        raise UsageError(f"{flag} {value} is not a finite number")
+    if limits.get("minimum") == 0 and limits.get("maximum") == 1 and not 0 <= value <= 1:
+        wanted = "between 0 and 1"
+    elif "minimum" in limits and value < limits["minimum"]:
+        wanted = f"at least {format_value(limits['minimum'])}"
+    elif "maximum" in limits and value > limits["maximum"]:
+        wanted = f"at most {format_value(limits['maximum'])}"
+    elif "above" in limits and value <= limits["above"]:
+        wanted = f"greater than {format_value(limits['above'])}"
+    elif "below" in limits and value >= limits["below"]:
+        wanted = f"less than {format_value(limits['below'])}"
+    else:
+        return
+    raise UsageError(f"{flag} {format_value(value)} must be {wanted}{reason}")
+
+
+def format_value(value: Any) -> str:
+    """A value as one types it, exact and without zeros that it does not need: 0.1, 0, 100000, ce."""
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)
