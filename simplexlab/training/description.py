@@ -6,6 +6,7 @@ import functools
 import hashlib
 import json
 import logging
+import math
 import platform
 import zlib
 from collections.abc import Callable
