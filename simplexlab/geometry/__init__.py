@@ -4,6 +4,7 @@ from simplexlab.geometry.catalogue import CATALOGUE, Optimum, Statistic, optimal
 from simplexlab.geometry.configurations import (
     SimplexDeviation,
     align_procrustes,
+    head_simplex,
     orthogonal_frame,
     regular_simplex,
     simplex_deviation,
@@ -39,6 +40,7 @@ __all__ = [
     "angular_similarity",
     "class_means",
     "distance_from_optimum",
+    "head_simplex",
     "imbalance",
     "largest_deviation",
     "optimal_values",

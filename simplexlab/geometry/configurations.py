@@ -5,7 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from simplexlab.geometry.checks import finite, matrix, positive, whole
+from simplexlab.geometry.checks import choice, finite, matrix, positive, whole
+
+HEAD_ALIGNMENTS = ("rotated", "aligned")
 
 
 def regular_simplex(num_classes: int, dimension: int, radius: float = 1.0, dtype: DTypeLike = np.float64) -> np.ndarray:
@@ -44,6 +46,39 @@ def regular_simplex(num_classes: int, dimension: int, radius: float = 1.0, dtype
     )
     vertices[np.arange(num_classes - 1), np.arange(num_classes - 1)] = scale * np.sqrt(below / (below + 1.0))
     return vertices.astype(dtype)
+
+
+def head_simplex(
+    num_classes: int, dimension: int, radius: float = 1.0, *, alignment: str = "rotated", seed: int = 0
+) -> np.ndarray:
+    """Rows of a fixed classifier at a regular simplex, rotated at random or aligned with the orthant.
+
+    Under a ReLU the rotation matters: a random one keeps most directions of the rows out of reach, the aligned simplex
+    r·√(K/(K−1))·(e_y − 1/K), in the first K coordinates, lets the orthogonal frame be the optimum.
+
+    Args:
+        num_classes: number of rows K ≥ 2.
+        dimension: dimension h, at least K − 1, for the aligned one K.
+        radius: norm r > 0 of each row.
+        alignment: `rotated` or `aligned`.
+        seed: of the rotation, drawn from Haar measure on O(h).
+
+    Returns:
+        The rows, shape (K, h).
+
+    Raises:
+        ValueError: too few dimensions, or an argument out of range.
+    """
+    if choice("head alignment", alignment, HEAD_ALIGNMENTS) == "aligned":
+        frame = orthogonal_frame(num_classes, dimension)
+        rows = frame - frame.mean(axis=0)
+        return rows * (positive("radius", radius) / np.linalg.norm(rows, axis=1, keepdims=True))
+    rows = regular_simplex(num_classes, dimension, radius)
+    if dimension == 1:
+        return rows
+    generator = np.random.RandomState(seed)
+    rotation, triangle = np.linalg.qr(generator.normal(size=(dimension, dimension)))
+    return rows @ (rotation * np.sign(np.diag(triangle)))
 
 
 def orthogonal_frame(num_classes: int, dimension: int, radius: float = 1.0) -> np.ndarray:

@@ -8,6 +8,7 @@ from scipy.stats import ortho_group
 
 from simplexlab.geometry import (
     align_procrustes,
+    head_simplex,
     orthogonal_frame,
     regular_simplex,
     simplex_deviation,
@@ -139,3 +140,23 @@ def test_projection_of_two_classes_keeps_their_distance():
     assert np.linalg.norm(picture[0] - picture[1]) == pytest.approx(2.0)
     with pytest.raises(ValueError, match="exceeds"):
         simplex_projection(vertices, 6)
+
+
+@pytest.mark.parametrize(("num_classes", "dimension"), [(2, 1), (3, 2), (10, 64)])
+def test_rotated_head_is_a_simplex_by_the_rotation_of_scipy(num_classes, dimension):
+    rows = head_simplex(num_classes, dimension, 1.5, seed=3)
+    assert simplex_deviation(rows).largest < 1e-12
+    if dimension > 1:
+        rotation = ortho_group.rvs(dimension, random_state=3)
+        np.testing.assert_allclose(rows, regular_simplex(num_classes, dimension, 1.5) @ rotation, atol=1e-12)
+
+
+def test_aligned_head_is_a_simplex_over_the_orthogonal_frame():
+    rows = head_simplex(10, 12, 2.0, alignment="aligned")
+    assert simplex_deviation(rows).largest < 1e-12
+    np.testing.assert_allclose(rows[:, :10], 2.0 * np.sqrt(10 / 9) * (np.eye(10) - 0.1), atol=1e-12)
+    assert not rows[:, 10:].any()
+    with pytest.raises(ValueError, match="no orthogonal frame exists"):
+        head_simplex(10, 9, alignment="aligned")
+    with pytest.raises(ValueError, match="head alignment must be one of rotated, aligned"):
+        head_simplex(10, 9, alignment="turned")
