@@ -395,7 +395,7 @@ def _answer_floor(
         record["converged"] = False
     sentences = []
     if closed:
-        sentences.append(_theorem(record, loss, source, floor.origin))
+        sentences.append(_theorem(record, loss, source))
     else:
         sentences.append(f"No configuration has a smaller {loss} than the certificate, which is computed apart.")
         if floor.best_known is None:
@@ -425,9 +425,9 @@ def _answer_floor(
     _answer(record, " ".join(sentences), json)
 
 
-def _theorem(record: dict[str, Any], loss: str, source: str, origin: str | None = None) -> str:
+def _theorem(record: dict[str, Any], loss: str, source: str) -> str:
     """What a bound in closed form means."""
-    if origin not in (None, "regular simplex", "orthogonal frame"):
+    if record.get("loss") == "mse":
         return f"No configuration has a smaller {loss}: {source}. It is attained."
     free = record.get("features", "free") == "free"
     configuration, needed = ("regular simplex", "K ≤ h + 1") if free else ("orthogonal frame", "K ≤ h")
