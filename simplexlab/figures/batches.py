@@ -22,24 +22,28 @@ from simplexlab.figures.style import (
 )
 from simplexlab.geometry import regular_simplex
 from simplexlab.geometry.similarity import unit_vectors
-from simplexlab.theory import composition_value
+from simplexlab.theory import composition_value, sc_floor_of_composition
 from simplexlab.toy import minimise_batch
 
 TITLE = "No configuration is best for every batch"
 LABEL_COUNTS = ((7, 2, 0), (6, 2, 1), (5, 3, 1), (4, 4, 1), (7, 1, 1), (5, 2, 2), (3, 3, 3))
 MOST_COLUMNS = 4
 LARGEST_BATCH = 64
+PLANE_CLASSES = 3  # classes of which a regular simplex exists in the plane
 FIRST_UP = np.array([[0, 1], [-1, 0]])  # carries (1, 0) to (0, 1)
 COINCIDENT = 0.02  # points closer than this are drawn as one, with their number
 
 
 def batches(label_counts: Sequence[Sequence[int]] = LABEL_COUNTS, seed: int = 0, starts: int = 8) -> dict[str, Any]:
-    """The best configuration that gradient descent finds on the unit circle for batches of given label counts.
+    """The best configuration on the unit circle for batches of given label counts.
+
+    Up to three classes in a batch it is the optimum of a convex program, with a certificate. For more there is no such
+    program in the plane: they get the best that gradient descent finds, and the certificate of all dimensions.
 
     Args:
         label_counts: for each batch its points of every class; a class may be absent.
-        seed: of the random starts.
-        starts: random starts of each batch.
+        seed: of the random starts of gradient descent.
+        starts: random starts of each such batch.
 
     Raises:
         ValueError: counts that make no batch, or one that is too large to draw.
@@ -74,10 +78,10 @@ def draw(numbers: dict[str, Any]) -> tuple[Figure, str]:
     sizes = sorted({batch["batch_size"] for batch in found})
     caption = (
         f"Points on the unit circle that minimise the supervised contrastive loss of one batch (b = "
-        f"{', '.join(map(str, sizes))}; temperature 1, sum over anchors), by the batch's label counts: gradient "
-        f"descent, best of {numbers['starts']} random starts. Numbers: how many points of a class lie there. Dashed: "
-        "the regular simplex and the loss it takes on the same batch, which a single batch may undercut though the "
-        "mean over all batches may not."
+        f"{', '.join(map(str, sizes))}; temperature 1, sum over anchors), by the batch's label counts: "
+        f"{_provenance(found, numbers['starts'])} Numbers: how many points of a class lie there. Dashed: the regular "
+        "simplex and the loss it takes on the same batch, which a single batch may undercut though the mean over all "
+        "batches may not."
     )
     return figure, caption
 
@@ -88,7 +92,15 @@ def _batch(label_counts: Sequence[int], seed: int, starts: int) -> dict[str, Any
         raise ValueError(f"the label counts {counts} must be 2 to {len(CLASS_COLORS)} whole numbers of at least 0")
     if sum(counts) > LARGEST_BATCH:
         raise ValueError(f"the label counts {counts} are {sum(counts)} points; at most {LARGEST_BATCH} are drawn")
-    points, labels, loss = minimise_batch(counts, seed=seed, starts=starts)
+    labels = np.repeat(np.arange(len(counts)), counts)
+    floor = sc_floor_of_composition(counts, radius=1.0)
+    exact = np.count_nonzero(counts) <= PLANE_CLASSES
+    if exact:
+        means = np.zeros((len(counts), 2))
+        means[:, : floor.points.shape[1]] = floor.points[:, :2]
+        points, loss = means[labels], floor.value
+    else:
+        points, labels, loss = minimise_batch(counts, seed=seed, starts=starts)
     points = points @ _first_class_up(_class_means(points, labels, len(counts)))
     simplex = regular_simplex(len(counts), 2) @ FIRST_UP if len(counts) <= 3 else None
     return {
@@ -97,9 +109,26 @@ def _batch(label_counts: Sequence[int], seed: int, starts: int) -> dict[str, Any
         "points": points.tolist(),
         "labels": labels.tolist(),
         "loss": loss,
+        "certificate": floor.certificate,
+        "exact": exact and floor.is_exact,
         "simplex_loss": None if simplex is None else float(composition_value(counts, 1.0)),
         "simplex": None if simplex is None else simplex.tolist(),
     }
+
+
+def _provenance(found: list[dict[str, Any]], starts: int) -> str:
+    """How the configurations were found, and how far below them a better one could be."""
+    words = []
+    exact = [batch["loss"] - batch["certificate"] for batch in found if batch["exact"]]
+    searched = [batch["loss"] - batch["certificate"] for batch in found if not batch["exact"]]
+    if exact:
+        words.append(f"a convex program, whose certificates leave at most {max(max(exact), 1e-12):.0e} below.")
+    if searched:
+        words.append(
+            f"{'of more than three classes ' if exact else ''}gradient descent, best of {starts} random starts; the "
+            f"certificate of all dimensions leaves {max(searched):.2g} below."
+        )
+    return " ".join(words)
 
 
 def _class_means(points: np.ndarray, labels: np.ndarray, num_classes: int) -> np.ndarray:

@@ -114,10 +114,12 @@ def sc_floor_of_batches(
     present = counts.any(axis=0)
     used = counts[:, present]
     num_classes = used.shape[1]
-    if num_classes < 2:
-        raise ValueError("the batches need points of two classes or more; with one class every configuration is alike")
     size = used.sum(axis=1)
     collapsed = float(np.mean(np.sum(np.where(used > 1, used, 0), axis=1) * np.log(np.maximum(size - 1, 1))))
+    if num_classes < 2:  # every configuration is alike
+        points = np.zeros((counts.shape[1], 1))
+        points[present] = square**0.5
+        return Floor(collapsed, collapsed, collapsed, points, origin="a single class")
     closed = float(np.mean(composition_value(used, square**0.5, features=features)))
     if features == "free" and np.ptp(used, axis=1).any():
         closed = None

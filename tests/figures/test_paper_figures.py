@@ -11,7 +11,7 @@ from simplexlab.errors import UsageError
 from simplexlab.figures import all_batches, batches, simplices, toy_rows, weight_norm
 from simplexlab.figures.style import styled
 from simplexlab.geometry import simplex_deviation
-from simplexlab.toy import Toy, run_toy
+from simplexlab.toy import Toy, minimise_batch, run_toy
 
 
 @pytest.fixture
@@ -112,16 +112,32 @@ def test_figure_5_turns_the_first_class_up_and_keeps_loss_and_points_together(dr
     for batch in numbers["batches"]:
         points, labels = np.array(batch["points"]), np.array(batch["labels"])
         assert theory.sc_loss_batch(points, labels) == pytest.approx(batch["loss"], rel=1e-12)
+        assert 0 <= batch["loss"] - batch["certificate"] <= 1e-6
+        assert batch["exact"]
         np.testing.assert_allclose(points[labels == 0].mean(axis=0), [0, 1], atol=1e-3)
         assert points[labels == 1].mean(axis=0)[0] <= 1e-3  # the second to the left
         assert batch["simplex_loss"] == pytest.approx(float(theory.composition_value(batch["label_counts"], 1.0)))
         assert simplex_deviation(batch["simplex"]).largest < 1e-12
     balanced = numbers["batches"][1]
     np.testing.assert_allclose(np.array(balanced["points"])[::3], balanced["simplex"], atol=1e-3)
-    figure, _, _ = draw(batches, numbers)
+    figure, _, caption = draw(batches, numbers)
+    assert "a convex program, whose certificates leave at most 1e-" in caption
     words = all_words(figure)
     assert "(6, 2, 1)" in words
     assert f"simplex {balanced['simplex_loss']:.4f}" in words
+
+
+def test_figure_5_is_what_gradient_descent_finds():
+    for batch in batches.batches()["batches"]:
+        _, _, loss = minimise_batch(batch["label_counts"], starts=4)
+        assert loss >= batch["certificate"] - 1e-9
+        assert loss == pytest.approx(batch["loss"], abs=1e-6)
+
+
+def test_figure_5_of_one_class_alone():
+    (batch,) = batches.batches([(6, 0)])["batches"]
+    assert batch["loss"] == pytest.approx(6 * math.log(5))
+    np.testing.assert_allclose(batch["points"], [[0, 1]] * 6, atol=1e-12)
 
 
 def test_figure_5_draws_a_number_for_each_class_of_a_shared_place(draw):
@@ -132,7 +148,10 @@ def test_figure_5_draws_a_number_for_each_class_of_a_shared_place(draw):
 
 def test_figure_5_has_no_simplex_of_four_classes_in_the_plane(draw):
     numbers = batches.batches([(2, 2, 2, 2)], starts=2)
-    assert numbers["batches"][0]["simplex"] is None
+    (batch,) = numbers["batches"]
+    assert batch["simplex"] is None
+    assert not batch["exact"]
+    assert batch["certificate"] < batch["loss"]
     figure, _, _ = draw(batches, numbers)
     assert "no simplex" in all_words(figure)
 

@@ -203,8 +203,9 @@ def test_absent_classes_and_batches_without_a_positive():
     assert floor.value == pytest.approx(sc_floor_of_composition([5, 3], radius=1.0).value)
     np.testing.assert_array_equal(floor.points[1], 0)
     assert sc_floor_of_composition([1, 1, 1], radius=1.0).value == 0
-    with pytest.raises(ValueError, match="two classes or more"):
-        sc_floor_of_composition([9, 0], radius=1.0)
+    alone = sc_floor_of_composition([9, 0], radius=2.0)
+    assert alone.value == alone.certificate == pytest.approx(9 * math.log(8))
+    np.testing.assert_array_equal(alone.points, [[2], [0]])
 
 
 def test_few_dimensions_have_a_floor_and_a_best_known_value():
