@@ -15,6 +15,7 @@ FEATURES = ("free", "nonnegative")
 BATCHES = 128
 BLOCK = 8192
 SAMPLE = 300
+MEMORISATION = ("flipped_as_given", "flipped_as_true", "flipped_as_other", "clean_fitted")
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,14 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Representations:
-    """Cached representations of one split: values (N, h) float and integer labels (N,)."""
+    """Cached representations of one split: values (N, h) float and integer labels (N,).
+
+    `clean` holds the true labels (N,) where some of `labels` are wrong, else None.
+    """
 
     values: np.ndarray
     labels: np.ndarray
+    clean: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,8 @@ def evaluate(
     """Evaluate one configuration of representations against its labels and its proven optimum.
 
     Args:
-        train: representations of the training images with the labels given to training (N, h), (N,).
+        train: representations of the training images with the labels given to training (N, h), (N,), and the true
+            labels where those are noisy: then what is memorised is recorded too.
         test: representations of the test images with their true labels, or None.
         criterion: objective, batch law and classifier.
         weights: rows of the trained or fixed head, shape (K, h); None without one: then the class means classify.
@@ -93,13 +99,15 @@ def evaluate(
     record["optimum"] = geometry.optimal_values(best)
     if weights is None:
         record["weight_similarity"] = None
+    if probe or criterion.policy == "probe":
+        classifiers["probe"], record["probe_converged"] = linear_probe(train.values, train.labels)
     for name, rows in classifiers.items():
         record |= _error_rates(name, train, test, rows)
-    if probe or criterion.policy == "probe":
-        record |= _probe_record(train, test)
     policy = criterion.policy.replace("-", "_")
     record["train_error"] = record[f"train_error_{policy}"]
     record["test_error"] = record[f"test_error_{policy}"]
+    if train.clean is not None:
+        record |= memorisation(predictions(train.values, classifiers[policy]), train.labels, train.clean)
     record |= loss_and_bound(train, criterion, weights, iteration)
     record["bound_is_exact"] = _bound_is_exact(record, criterion)
     return Evaluation(record, _geometry_arrays(train, statistics, weights), classifier)
@@ -107,7 +115,9 @@ def evaluate(
 
 def with_probe(evaluation: Evaluation, train: Representations, test: Representations | None) -> Evaluation:
     """The same evaluation and what the linear probe on its representations adds to it."""
-    return replace(evaluation, record=evaluation.record | _probe_record(train, test))
+    rows, converged = linear_probe(train.values, train.labels)
+    errors = _error_rates("probe", train, test, rows)
+    return replace(evaluation, record=evaluation.record | {"probe_converged": converged} | errors)
 
 
 def numbers(record: Mapping[str, Any]) -> dict[str, int | float]:
@@ -124,11 +134,6 @@ def numbers(record: Mapping[str, Any]) -> dict[str, int | float]:
         elif isinstance(value, Real) and not isinstance(value, bool):
             found[key] = int(value) if isinstance(value, Integral) else float(value)
     return found
-
-
-def _probe_record(train: Representations, test: Representations | None) -> dict[str, Any]:
-    rows, converged = linear_probe(train.values, train.labels)
-    return {"probe_converged": converged} | _error_rates("probe", train, test, rows)
 
 
 def _error_rates(
@@ -213,7 +218,36 @@ def _mean_loss(
 
 def error_rate(points: Representations, classifier: np.ndarray) -> float:
     """Share of points whose largest inner product with the classifier's rows is not at their label."""
-    return float(np.mean(np.argmax(points.values @ classifier.T.astype(points.values.dtype), axis=1) != points.labels))
+    return float(np.mean(predictions(points.values, classifier) != points.labels))
+
+
+def predictions(values: np.ndarray, classifier: np.ndarray) -> np.ndarray:
+    """The class whose row of the classifier (K, h) has the largest inner product with each of the values (N, h)."""
+    return np.argmax(values @ classifier.T.astype(values.dtype), axis=1)
+
+
+def memorisation(predicted: np.ndarray, given: np.ndarray, clean: np.ndarray) -> dict[str, float | None]:
+    """What became of the wrong labels: memorised, seen through, or neither; and how many of the right ones are fitted.
+
+    Args:
+        predicted: classes that the classifier gives the training images, (N,).
+        given: labels that it was trained on, (N,).
+        clean: their true labels, (N,).
+
+    Returns:
+        Shares of the images whose given label is wrong: `flipped_as_given` (predicted as the wrong label, memorised),
+        `flipped_as_true` (as the true one, seen through), `flipped_as_other`; they add up to 1. And of the others:
+        `clean_fitted` (predicted as their label). None where there are no such images.
+    """
+    predicted, given, clean = np.asarray(predicted), np.asarray(given), np.asarray(clean)
+    flipped = given != clean
+    as_given, as_true = predicted == given, predicted == clean
+    chosen = (as_given[flipped], as_true[flipped], ~(as_given | as_true)[flipped], as_given[~flipped])
+    return dict(zip(MEMORISATION, map(_share, chosen), strict=True))
+
+
+def _share(chosen: np.ndarray) -> float | None:
+    return float(chosen.mean()) if len(chosen) else None
 
 
 def linear_probe(values: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, bool]:

@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 
 from simplexlab import geometry, objectives, theory
+from simplexlab.data import corrupt_labels
 from simplexlab.evaluation import (
+    MEMORISATION,
     Criterion,
     Representations,
     TimeToFit,
     error_rate,
     evaluate,
     linear_probe,
+    memorisation,
     numbers,
     sample_rows,
     with_probe,
@@ -182,3 +185,39 @@ def test_a_probe_that_is_added_is_the_probe_that_is_asked_for():
         asked = evaluate(points, test, objective("sc", policy="class-means"), probe=True)
         assert with_probe(evaluation, points, test).record == asked.record
         assert "train_error_probe" not in evaluation.record
+
+
+def test_memorisation_by_hand():
+    given = np.array([1, 1, 1, 2, 0, 1, 2, 2])
+    clean = np.array([0, 0, 0, 0, 0, 1, 2, 2])
+    predicted = np.array([1, 1, 0, 1, 0, 1, 2, 0])
+    assert memorisation(predicted, given, clean) == {
+        "flipped_as_given": 0.5,
+        "flipped_as_true": 0.25,
+        "flipped_as_other": 0.25,
+        "clean_fitted": 0.75,
+    }
+
+
+def test_memorisation_without_wrong_or_without_right_labels():
+    labels = np.array([0, 1])
+    assert memorisation(labels, labels, labels) == dict.fromkeys(MEMORISATION[:3]) | {"clean_fitted": 1.0}
+    assert memorisation(labels, labels, 1 - labels)["clean_fitted"] is None
+    assert memorisation(labels, labels, 1 - labels)["flipped_as_given"] == 1.0
+
+
+@pytest.mark.parametrize("policy", ["head", "class-means", "probe"])
+def test_what_is_memorised_is_judged_as_the_fit_is(policy):
+    generator = np.random.default_rng(0)
+    clean = np.repeat(np.arange(3), 40)
+    given, flipped = corrupt_labels(clean, 0.3, seed=1)
+    values = geometry.regular_simplex(3, 4)[clean] + generator.normal(0, 0.1, (120, 4))
+    weights = geometry.regular_simplex(3, 4) + generator.normal(0, 0.4, (3, 4))
+    criterion = objective("ce", policy=policy)
+    record = evaluate(Representations(values, given, clean), None, criterion, weights).record
+    assert set(MEMORISATION) <= set(record)
+    wrong = len(flipped)
+    assert record["flipped_as_given"] + record["flipped_as_true"] + record["flipped_as_other"] == pytest.approx(1)
+    missed = wrong * (1 - record["flipped_as_given"]) + (120 - wrong) * (1 - record["clean_fitted"])
+    assert missed == pytest.approx(120 * record["train_error"])
+    assert not set(MEMORISATION) & set(evaluate(Representations(values, given), None, criterion, weights).record)

@@ -89,6 +89,11 @@ class Dataset:
         return len(self.class_names)
 
     @property
+    def true_labels(self) -> np.ndarray:
+        """The training labels, without their noise where it is known, int32 (N,)."""
+        return self.y_train if self.y_train_clean is None else self.y_train_clean
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """Height, width and channels of every image."""
         return self.x_train.shape[1:]

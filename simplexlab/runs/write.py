@@ -233,14 +233,15 @@ class RunWriter:
             finally:
                 os.close(descriptor)
 
-    def save_labels(self, labels: np.ndarray, flipped: np.ndarray) -> None:
+    def save_labels(self, labels: np.ndarray, flipped: np.ndarray, clean: np.ndarray) -> None:
         """Write `labels.npz`.
 
         Args:
             labels: (N,) integer labels that the run trains on.
-            flipped: (F,) integer indices of those that were corrupted.
+            flipped: (F,) integer indices of those that are wrong.
+            clean: (N,) integer true labels.
         """
-        self._replace(folder.LABELS_FILE, _npz(labels=labels, flipped=flipped))
+        self._replace(folder.LABELS_FILE, _npz(labels=labels, flipped=flipped, clean=clean))
 
     def save_loss(self, source: bytes) -> None:
         """Keep a copy of the file of a loss of one's own."""

@@ -42,7 +42,7 @@ def run_toy(toy: Toy, report: Callable[[dict[str, Any]], None] | None = None) ->
     optimise = _optimiser(resolved, labels, objective)
     stem = toy.name or f"toy-{toy.loss}{'-all-batches' if toy.all_batches else ''}-s{toy.seed}"
     with RunWriter.create(resolved.run_dir, stem, config, total=resolved.steps, numbered=toy.name is None) as writer:
-        writer.save_labels(labels, np.empty(0, dtype=np.int64))
+        writer.save_labels(labels, np.empty(0, dtype=np.int64), labels)
         run = _Run(resolved, labels, writer, report)
         try:
             optimise(run.visit)

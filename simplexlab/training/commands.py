@@ -144,7 +144,7 @@ def _follow(task: Task, interrupted: Callable[[], bool]) -> dict[str, Any]:
 
 
 def _write(task: Task, writer: RunWriter, interrupted: Callable[[], bool], callbacks: "Callbacks") -> dict[str, Any]:
-    writer.save_labels(task.labels, task.flipped)
+    writer.save_labels(task.labels, task.flipped, task.dataset.true_labels)
     with (
         runtime.lost_workers_told(task.cluster),
         runtime.numpy_threads(task.experiment.threads),

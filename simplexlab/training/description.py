@@ -37,7 +37,10 @@ PACKAGES = ("simplexlab", "tensorflow", "keras", "numpy")
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What a run works on; `started` is the runtime where reading the data has needed it already."""
+    """What a run works on.
+
+    `flipped` are the indices of the wrong labels; `started` is the runtime where reading the data has needed it.
+    """
 
     experiment: Experiment
     dataset: Dataset
@@ -61,7 +64,7 @@ def prepare(experiment: Experiment, cluster: Cluster) -> Task:
     # TensorFlow, which reads TFDS sets, takes threads, devices and cluster only before its first operation.
     started = runtime.start(experiment, cluster) if dataset_kind(experiment.dataset) == "tfds" else None
     dataset = load_dataset(experiment)
-    labels, flipped = corrupt_labels(
+    labels, _ = corrupt_labels(
         dataset.y_train,
         experiment.corrupt,
         experiment.corruption,
@@ -70,7 +73,7 @@ def prepare(experiment: Experiment, cluster: Cluster) -> Task:
         num_classes=dataset.num_classes,
     )
     check_classes(labels, dataset.num_classes)
-    return Task(experiment, dataset, labels, flipped, cluster, started)
+    return Task(experiment, dataset, labels, np.flatnonzero(labels != dataset.true_labels), cluster, started)
 
 
 def load_dataset(experiment: Experiment) -> Dataset:

@@ -8,7 +8,7 @@ import numpy as np
 from simplexlab.config import Experiment
 from simplexlab.data import Dataset
 from simplexlab.errors import RunError, UsageError
-from simplexlab.evaluation import Representations, evaluate
+from simplexlab.evaluation import MEMORISATION, Representations, evaluate
 from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import read_labels, read_run
 from simplexlab.training import runtime
@@ -62,9 +62,13 @@ def reevaluate(folder: Path, *, trust: bool = False) -> dict[str, Any]:
         # A model of version 0.1 does not name the sphere: there it is what its last layer takes.
         judged = layers[judged_layer(objective)].output if judged_layer(objective) in layers else head.input
         encoder = keras.Model(model.inputs, judged)
+        clean = dataset.true_labels
         train, test = (
-            Representations(encoder.predict(images, batch_size=256, verbose=0), targets)
-            for images, targets in ((dataset.x_train, labels), (dataset.x_test, dataset.y_test))
+            Representations(encoder.predict(images, batch_size=256, verbose=0), *targets)
+            for images, targets in (
+                (dataset.x_train, (labels, clean if (labels != clean).any() else None)),
+                (dataset.x_test, (dataset.y_test,)),
+            )
         )
     weights = None if objective.head == "none" else np.asarray(head.kernel).T
     probe = run.result.get("train_error_probe") is not None
@@ -76,7 +80,8 @@ def reevaluate(folder: Path, *, trust: bool = False) -> dict[str, Any]:
     record["final_loss"] = record.pop("loss")
     record = {"run": run.name, "loss": objective.name, **record}
     kept = {key: value for key, value in run.result.items() if key in record and key != "run"}  # folders are renamed
-    sizes = {"train": len(labels), "test": len(dataset.y_test)}
+    flipped = np.count_nonzero(labels != clean)
+    sizes = {"train": len(labels), "test": len(dataset.y_test), "flipped": flipped, "clean": len(labels) - flipped}
     return {**record, "differences": _differences(kept, record, RELATIVE[experiment.precision], sizes)}
 
 
@@ -120,7 +125,8 @@ def _differences(
             continue
         if isinstance(old, float) and isinstance(new, float):
             split = key.split("_")[0]
-            tolerance = 1.01 / sizes[split] if "_error" in key and split in sizes else relative * max(abs(old), 1e-3)
+            counted = split in sizes and ("_error" in key or key in MEMORISATION)
+            tolerance = 1.01 / sizes[split] if counted else relative * max(abs(old), 1e-3)
             if abs(old - new) <= tolerance:
                 continue
         elif old == new:

@@ -48,6 +48,7 @@ class Session:
         self.experiment = experiment
         self.dataset = dataset
         self.labels = labels
+        self.clean = dataset.true_labels if len(task.flipped) else None
         self.writer = writer
         self.interrupted = interrupted
         self.time_to_fit = TimeToFit(experiment.tolerance)
@@ -181,7 +182,9 @@ class Session:
 
     def _evaluate(self, iteration: int) -> str | None:
         """Evaluate; return the state that ends the run, or None where it goes on."""
-        train, test = map(Representations, self.loop.encode(), (self.labels, self.dataset.y_test))
+        values, test_values = self.loop.encode()
+        train = Representations(values, self.labels, self.clean)
+        test = Representations(test_values, self.dataset.y_test)
         outcome = self._record(iteration, train, test) if self.writer is not None else GOES_ON
         return {FINISHED: "finished", DIVERGED: "diverged"}.get(self.runtime.gather(outcome)[0])
 

@@ -69,7 +69,7 @@ def run_dir(tmp_path):
     with create(folder, "never-fitted", day=3, loss="sc", corrupt=0.2) as writer:
         line = metrics_line(800, excess=0.75)
         writer.log_metrics(line)
-        writer.save_labels(np.arange(4), np.arange(1))
+        writer.save_labels(np.arange(4), np.arange(1), np.arange(4))
         writer.save_geometry(800, class_means=np.zeros((4, 8)))
         writer.save_result(result("never-fitted", line, None, 800))
         writer.set_status("finished", 800)

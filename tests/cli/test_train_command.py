@@ -38,7 +38,7 @@ def train(simplexlab, tiny_npz, tmp_path):
 
 
 @pytest.mark.parametrize("loss", ["ce", "ce-fix", "sc"])
-def test_a_run_leaves_everything_in_its_folder(train, simplexlab, tmp_path, loss):
+def test_a_run_leaves_everything_in_its_folder(train, simplexlab, tiny_npz, tmp_path, loss):
     code, out, _ = train("--loss", loss, "--corrupt", 0.2, "--name", "run", "--json")
     assert code == 0
     result = json.loads(out)
@@ -54,6 +54,15 @@ def test_a_run_leaves_everything_in_its_folder(train, simplexlab, tmp_path, loss
     assert lines[-1]["excess"] == pytest.approx(lines[-1]["loss"] - lines[-1]["bound"], rel=1e-6, abs=1e-9)
     labels = np.load(folder / "labels.npz")
     assert len(labels["flipped"]) == 12
+    with np.load(tiny_npz) as data:
+        assert labels["clean"].tolist() == data["y_train"].tolist()
+    assert np.flatnonzero(labels["labels"] != labels["clean"]).tolist() == labels["flipped"].tolist()
+    assert all(
+        line["flipped_as_given"] + line["flipped_as_true"] + line["flipped_as_other"] == pytest.approx(1)
+        for line in lines
+    )
+    missed = 12 * (1 - result["flipped_as_given"]) + 48 * (1 - result["clean_fitted"])
+    assert missed == pytest.approx(60 * result["train_error"])
     assert json.loads((folder / "status.json").read_text())["state"] == "finished"
     assert json.loads((folder / "config.json").read_text())["experiment"]["loss"] == loss
     assert sorted(path.name for path in (folder / "geometry").iterdir()) == [
@@ -69,6 +78,31 @@ def test_a_run_leaves_everything_in_its_folder(train, simplexlab, tmp_path, loss
     assert again["differences"] == {}
     assert again["train_error"] == result["train_error"]
     assert again["excess"] == pytest.approx(result["excess"], rel=1e-3)
+
+
+@pytest.mark.parametrize("corrupt", [0, 0.2])
+def test_noise_of_ones_own(train, simplexlab, tiny_npz, tmp_path, corrupt):
+    with np.load(tiny_npz) as data:
+        arrays = dict(data)
+    noisy = arrays["y_train"].copy()
+    noisy[:15] = (noisy[:15] + 1) % 3
+    np.savez(tmp_path / "noisy.npz", **arrays | {"y_train": noisy, "y_train_clean": arrays["y_train"]})
+    code, out, _ = train("--dataset", tmp_path / "noisy.npz", "--corrupt", corrupt, "--name", "run", "--json")
+    assert code == 0
+    labels = np.load(tmp_path / "runs" / "run" / "labels.npz")
+    np.testing.assert_array_equal(labels["clean"], arrays["y_train"])
+    np.testing.assert_array_equal(labels["flipped"], np.flatnonzero(labels["labels"] != arrays["y_train"]))
+    assert len(labels["flipped"]) == 15 if corrupt == 0 else len(labels["flipped"]) > 15
+    assert 0 <= json.loads(out)["flipped_as_given"] <= 1
+    code, out, err = simplexlab("evaluate", "run", "--run-dir", tmp_path / "runs", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)["differences"] == {}
+
+
+def test_a_run_on_clean_labels_has_nothing_memorised(train):
+    code, out, _ = train("--json", "--iterations", 1)
+    assert code == 0
+    assert "flipped_as_given" not in json.loads(out)
 
 
 LOAD_BY_KERAS_ALONE = """

@@ -50,7 +50,7 @@ def run(tmp_path) -> Path:
         for iteration in (0, 10):
             writer.log_metrics({"iteration": iteration})
             writer.save_geometry(iteration, class_means=np.zeros((2, 2)))
-        writer.save_labels(np.zeros(3, int), np.zeros(0, int))
+        writer.save_labels(np.zeros(3, int), np.zeros(0, int), np.zeros(3, int))
         writer.save_result({"run": "a"})
         writer.log_path.write_text("words\n")
         writer.save_model(lambda path: path.write_bytes(b"model"))
@@ -71,7 +71,7 @@ def write_everything(path: Path) -> None:
         writer.rewind(-1)
         writer.log_metrics({"iteration": 0})
         writer.save_geometry(0, class_means=np.zeros((2, 2)))
-        writer.save_labels(np.zeros(3, int), np.zeros(0, int))
+        writer.save_labels(np.zeros(3, int), np.zeros(0, int), np.zeros(3, int))
         writer.save_result({"run": "a"})
         writer.save_model(lambda path: path.write_bytes(b"other model"))
         checkpoints.save(writer.checkpoints_path, checkpoints.Checkpoint(20, 1.0, np.zeros(1), None, None, []))

@@ -189,11 +189,13 @@ class TestRecords:
         assert read_metrics(writer.path) == []
 
     def test_labels_round_trip(self, writer):
-        writer.save_labels(np.array([2, 0, 1], np.int32), np.array([1]))
+        writer.save_labels(np.array([2, 0, 1], np.int32), np.array([1]), np.array([2, 1, 1], np.int32))
         labels, flipped = read_labels(writer.path)
         assert labels.dtype == np.int32
         assert labels.tolist() == [2, 0, 1]
         assert flipped.tolist() == [1]
+        with np.load(writer.path / "labels.npz") as arrays:
+            assert arrays["clean"].tolist() == [2, 1, 1]
 
     def test_geometry_round_trips_in_the_order_of_iterations(self, writer):
         for iteration in (100, 9, 123_456_789):
