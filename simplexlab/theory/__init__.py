@@ -19,31 +19,47 @@ from simplexlab.theory.cross_entropy import (
     optimal_weight_norm,
 )
 from simplexlab.theory.cross_entropy_floor import ce_floor
+from simplexlab.theory.energies import Extreme, least_energy, least_largest_cosine
 from simplexlab.theory.fixed_head import fixed_head_floor
 from simplexlab.theory.floor import Floor
 from simplexlab.theory.logit_losses import CrossEntropy, LogitLoss, SmoothedCrossEntropy, SquaredError
 from simplexlab.theory.penalised import ufm_ce_floor, ufm_mse_floor
+from simplexlab.theory.relatives import (
+    alignment_uniformity_bound,
+    collapse_threshold,
+    n_pairs_bound,
+    prototypes_floor,
+    soft_nearest_neighbour_floor,
+    triplet_bound,
+)
 
 __all__ = [
     "AllBatches",
     "CrossEntropy",
+    "Extreme",
     "Floor",
     "LogitLoss",
     "SmoothedCrossEntropy",
     "SquaredError",
+    "alignment_uniformity_bound",
     "ce_bound_frobenius",
     "ce_bound_max_norm",
     "ce_bound_weight_decay",
     "ce_floor",
     "ce_loss",
+    "collapse_threshold",
     "composition_value",
     "conditions_ce",
     "conditions_sc",
     "fixed_head_floor",
     "inner_product_gap",
+    "least_energy",
+    "least_largest_cosine",
     "log_label_count_law",
+    "n_pairs_bound",
     "optimal_weight_norm",
     "paired_excess",
+    "prototypes_floor",
     "sc_bound",
     "sc_composition_value",
     "sc_expected_loss",
@@ -52,6 +68,8 @@ __all__ = [
     "sc_floor_of_composition",
     "sc_loss_batch",
     "sc_loss_batches",
+    "soft_nearest_neighbour_floor",
+    "triplet_bound",
     "ufm_ce_floor",
     "ufm_mse_floor",
 ]
