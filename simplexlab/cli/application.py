@@ -61,6 +61,7 @@ COMMANDS = {
         "Write one HTML page of a sweep.",
         "simplexlab report sweeps/class",
     ),
+    "lessons": ("lessons:lessons", "List, copy and run the lessons, and collect what a class answered.", None),
     "geometry": (
         "geometry:geometry",
         "Measure representations in a file beside their optimum.",

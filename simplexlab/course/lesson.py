@@ -1,4 +1,4 @@
-"""One lesson while it runs: its options and folders, its pictures, its exercises, and what it says when it breaks."""
+"""One lesson while it runs: options, pictures, predictions, exercises, questions, and what it says when it breaks."""
 
 import argparse
 import atexit
@@ -11,33 +11,36 @@ import subprocess
 import sys
 import textwrap
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from simplexlab.config import Experiment
 from simplexlab.course.checking import Verdict
-from simplexlab.course.exercises import judge
+from simplexlab.course.exercises import EXERCISES, QUESTIONS, judge
+from simplexlab.course.keeping import keep, load
+from simplexlab.course.questions import Choice
+from simplexlab.course.record import read_answers, write_answers
+from simplexlab.course.scripts import SHIPPED
 from simplexlab.errors import RunError
 from simplexlab.runs import Run, list_runs, read_run
 
-# A notebook runs in the folder of the lessons, a script mostly in the one above.
-OUTPUT = "lessons/output" if Path("lessons").is_dir() else "output"
+LETTERS = "abcdefgh"
 
 
 class Lesson:
     """The frame of one lesson.
 
-    Reads `--fast` and `--output FOLDER` from the command line, or the environment variables SIMPLEXLAB_FAST=1 and
-    SIMPLEXLAB_OUTPUT (a notebook has no command line). From then on an error ends the lesson with a message that names
-    the line of the lesson; the whole trace goes to a file.
+    Reads `--fast`, `--output FOLDER` and `--student NAME` from the command line, or the environment variables
+    SIMPLEXLAB_FAST=1, SIMPLEXLAB_OUTPUT and SIMPLEXLAB_STUDENT (a notebook has no command line). From then on an error
+    ends the lesson with a message that names the line of the lesson; the whole trace goes to a file.
 
     Args:
-        number: 1 to 8; names the folder of its pictures and runs.
+        number: 1 to 9; names the folder of its pictures and runs.
 
     Attributes:
         fast: whether everything is as small as it can be.
-        folder: `<output>/<number>`, where pictures and runs go.
+        folder: `<output>/<number>`, where pictures, answers and runs go.
         run_dir: folder of this lesson's runs, emptied of them at the start.
         verdicts: what `check` found, by exercise.
     """
@@ -49,6 +52,9 @@ class Lesson:
         self.folder = Path(options.output, str(number))
         self.run_dir = str(self.folder / "runs")
         self.verdicts: dict[str, Verdict] = {}
+        self._record = read_answers(self.folder) | {"lesson": number}
+        if options.student:
+            self._record["student"] = options.student
         self._styles = contextlib.ExitStack()
         _forget_runs(Path(self.run_dir))
         _explain_errors(self)
@@ -57,6 +63,12 @@ class Lesson:
     def pick(self, full: Any, fast: Any) -> Any:
         """The first value, or the second one under `--fast`."""
         return fast if self.fast else full
+
+    def color(self, loss: str) -> str:
+        """The colour of a loss, the same in every picture of the package."""
+        from simplexlab.objectives import get
+
+        return get(loss).colour
 
     def train(self, name: str, **options: Any) -> Run:
         """Train in this process, as `simplexlab train` does, and read the run folder.
@@ -68,12 +80,15 @@ class Lesson:
         Returns:
             The run, its final numbers in `result`.
         """
-        from simplexlab.cli.train import progress
-        from simplexlab.training.commands import train
+        from simplexlab.quiet import quiet_stderr
+
+        with quiet_stderr():
+            from simplexlab.training.commands import train
+            from simplexlab.training.progress import progress_callback
 
         experiment = Experiment(run_dir=self.run_dir, name=name, **options).resolve()
         print(f"$ {experiment.command_line()}", flush=True)
-        train(experiment, progress(experiment.iterations))
+        train(experiment, [progress_callback(experiment.iterations)])
         return read_run(Path(self.run_dir, name))
 
     def command(self, *words: str) -> None:
@@ -88,15 +103,12 @@ class Lesson:
             said = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
             raise RunError(f"simplexlab {words[0]}: {said[-1].removeprefix('simplexlab: ')}")
 
-    def show(self, figure, name: str) -> Path:
+    def show(self, figure, name: str) -> None:
         """Save a picture as PNG and show it: in a notebook, in a window where there is a display, else say where it is.
 
         Args:
             figure: a matplotlib figure.
-            name: name of the file, without a suffix.
-
-        Returns:
-            The file.
+            name: name of the file in `folder`, without a suffix.
         """
         path = self.folder / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -108,31 +120,131 @@ class Lesson:
             display(Image(filename=str(path)))
         elif _has_display():
             _open_window(path)
-        return path
 
-    def check(self, exercise: str, answer: Callable | Any) -> bool:
+    def predict(self, name: str, question: str, choices: Sequence[str]) -> None:
+        """Ask for a prediction and record it; where nobody can answer, it is skipped with a line.
+
+        Args:
+            name: of the prediction, such as "5b".
+            question: what is asked.
+            choices: the answers, lettered from a on.
+        """
+        lettered = dict(zip(LETTERS, choices, strict=False))
+        entry = self._record["predictions"].setdefault(name, {})
+        entry |= {"question": question, "choices": lettered}
+        answer = _ask(f"Prediction {name}: {question}", lettered)
+        if answer is None:
+            print(f"Prediction {name} is skipped: nobody can answer here.")
+        elif answer:
+            entry["answer"] = answer
+            self._save()
+
+    def replay(self, name: str, seen: str) -> None:
+        """Tell what was predicted beside what was seen.
+
+        Args:
+            name: of the prediction.
+            seen: the letter of the choice that came true, computed from what was seen.
+        """
+        entry = self._record["predictions"][name]
+        entry["seen"] = seen
+        own, choices = entry.get("answer"), entry["choices"]
+        mine = "" if own is None else f"you said {own}) {choices[own]}; "
+        print(f"Prediction {name}: {mine}seen: {seen}) {choices[seen]}{'. As you said.' if own == seen else ''}")
+        self._save()
+
+    def explain(self, name: str) -> None:
+        """Ask a question of understanding: choices are graded with a reason, an open answer is kept for the teacher.
+
+        Args:
+            name: of the question, such as "5.2".
+        """
+        question = QUESTIONS[name]
+        entry = self._record["questions"].setdefault(name, {})
+        options = question.options if isinstance(question, Choice) else {}
+        answer = _ask(f"Question {name}: {question.text}", {key: option.text for key, option in options.items()})
+        if answer is None:
+            print(f"Question {name} is skipped: nobody can answer here.")
+            return
+        if not answer:
+            return
+        entry["answer"] = answer
+        if isinstance(question, Choice):
+            entry["right"] = answer == question.right
+            print(f"{'Right' if entry['right'] else 'No'}: {question.options[answer].reason}.")
+            if not entry["right"]:
+                best = question.options[question.right]
+                print(f"Better: {question.right}) {best.text}: {best.reason}.")
+        else:
+            print("Kept. Your teacher has a list of what a good answer says.")
+        self._save()
+
+    def check(self, exercise: str, answer: Callable | Any) -> None:
         """Check the answer to an exercise and say what came out; a stub counts as not solved yet.
 
         Args:
             exercise: its name, such as "1a".
             answer: the function that the student wrote.
-
-        Returns:
-            Whether it is right.
         """
         verdict = self.verdicts[exercise] = judge(exercise, answer)
         print(verdict)
-        return verdict.right
+        entry = self._record["exercises"].setdefault(exercise, {})
+        entry["state"] = verdict.state
+        if verdict.state != "not solved yet":
+            entry["tries"] = entry.get("tries", 0) + 1
+        self._save()
+        if verdict.right and EXERCISES[exercise].kept:
+            try:
+                keep(answer, self._kept(exercise))
+            except (ValueError, OSError) as error:
+                print(f"     Later lessons will not run it: {error}")
+            else:
+                print("     Later lessons run your function.")
+
+    def hint(self, exercise: str) -> None:
+        """Print the hint of an exercise."""
+        print(textwrap.fill(f"Hint for {exercise}: {EXERCISES[exercise].hint}", 100))
+        entry = self._record["exercises"].setdefault(exercise, {})
+        entry["hints"] = entry.get("hints", 0) + 1
+        self._save()
+
+    def own(self, exercise: str) -> Callable:
+        """The student's function of an exercise where it is solved, else the package's; a line says which.
+
+        Args:
+            exercise: one whose function is kept, such as "2a".
+        """
+        task = EXERCISES[exercise]
+        function = load(task.function, self._kept(exercise))
+        if function is not None and judge(exercise, function).right:
+            print(f"From here on, {task.function} is yours, of exercise {exercise}.")
+            return function
+        print(f"From here on, {task.function} is the package's; solve exercise {exercise} and it is yours.")
+        return task.reference
+
+    def _kept(self, exercise: str) -> Path:
+        return self.folder.parent / "own" / f"{EXERCISES[exercise].function}.py"
+
+    def _save(self) -> None:
+        write_answers(self.folder, self._record)
 
     def end(self, summary: str) -> None:
-        """Close the lesson: what was seen, the state of the exercises, where the runs are; wait for open windows."""
+        """Close the lesson: what was seen, predictions, exercises, questions, where the runs are; wait for windows."""
         print()
         print(textwrap.fill(" ".join(summary.split()), 100))
+        print()
+        predicted = [entry for entry in self._record["predictions"].values() if "answer" in entry and "seen" in entry]
+        if predicted:
+            right = sum(entry["answer"] == entry["seen"] for entry in predicted)
+            print(f"Predictions that came true: {right} of {len(predicted)}.")
         if self.verdicts:
             solved = [name for name, verdict in self.verdicts.items() if verdict.right]
             still = [name for name in self.verdicts if name not in solved]
             rest = f"; open: {', '.join(still)}" if still else ""
-            print(f"\nExercises solved: {len(solved)} of {len(self.verdicts)}{rest}.")
+            print(f"Exercises solved: {len(solved)} of {len(self.verdicts)}{rest}.")
+        graded = [entry["right"] for entry in self._record["questions"].values() if "right" in entry]
+        if graded:
+            print(f"Questions answered rightly: {sum(graded)} of {len(graded)}.")
         if os.path.isdir(self.run_dir):
             print(f"Watch the runs of this lesson: simplexlab tui --run-dir {self.run_dir}")
         self._styles.close()
@@ -141,6 +253,27 @@ class Lesson:
 
             print("Close the windows to end the lesson.")
             plt.show()
+
+
+def _ask(question: str, choices: dict[str, str]) -> str | None:
+    """What somebody answers, a letter where there are choices; "" for nothing, None where nobody can answer."""
+    if not _in_notebook() and not (sys.stdin is not None and sys.stdin.isatty()):
+        return None
+    lines = [textwrap.fill(question, 100), *(f"  {letter}) {text}" for letter, text in choices.items())]
+    prompt = f"Your answer ({', '.join(choices) or 'a sentence or two'}; enter skips): "
+    print("\n".join(lines), flush=True)
+    while True:
+        try:
+            answer = input(prompt).strip()
+        except EOFError:
+            return ""
+        except Exception as error:  # a notebook that runs without a front end says so with an error class of its own
+            if type(error).__name__ == "StdinNotImplementedError":
+                return None
+            raise
+        if not choices or not answer or answer.lower() in choices:
+            return answer.lower() if choices else answer
+        print(f"{answer} is none of {', '.join(choices)}.")
 
 
 def _options(number: int) -> argparse.Namespace:
@@ -154,9 +287,19 @@ def _options(number: int) -> argparse.Namespace:
         help="everything as small as can be, under a minute",
     )
     parser.add_argument(
-        "--output", default=os.environ.get("SIMPLEXLAB_OUTPUT", OUTPUT), help=f"folder of pictures and runs ({OUTPUT})"
+        "--output",
+        default=os.environ.get("SIMPLEXLAB_OUTPUT") or _output(),
+        help="folder of pictures, answers and runs (output, beside the lesson)",
     )
+    parser.add_argument("--student", default=os.environ.get("SIMPLEXLAB_STUDENT"), help="a name for the class report")
     return parser.parse_args([] if _in_notebook() else None)
+
+
+def _output() -> str:
+    """Beside the script or notebook; for a lesson that is run from within the package, in the current folder."""
+    main = getattr(sys.modules["__main__"], "__file__", None)
+    folder = Path() if main is None or _in_notebook() else Path(main).parent
+    return str(Path("lessons-output") if folder.resolve() == SHIPPED.resolve() else folder / "output")
 
 
 def _forget_runs(run_dir: Path) -> None:

@@ -8,9 +8,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
-LESSONS = sorted((Path(__file__).parents[2] / "lessons").glob("[1-9]_*.py"))
+from simplexlab.course.scripts import SHIPPED
+
+LESSONS = sorted(SHIPPED.glob("[1-9]_*.py"))
 
 
 def main() -> None:

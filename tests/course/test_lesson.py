@@ -1,14 +1,15 @@
-"""The frame of a lesson: options, pictures, errors told by the line of the lesson, and the judging of answers."""
+"""The frame of a lesson: options, pictures, predictions, questions, own functions, errors told by their line."""
 
+import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from simplexlab.course import Lesson, judge
-from simplexlab.course.checking import Case, Exercise, calls, examine
+from simplexlab import course
+from simplexlab.course import EXERCISES, QUESTIONS, Lesson, judge
 from simplexlab.errors import RunError
 
 
@@ -53,7 +54,8 @@ def test_a_picture_is_saved_and_named(lesson, capsys):
 
     figure = new_figure(3, 2, "Title")
     figure.subplots().plot([0, 1])
-    path = lesson.show(figure, "line")
+    lesson.show(figure, "line")
+    path = lesson.folder / "line.png"
     assert path.exists()
     assert f"Picture: {path}" in capsys.readouterr().out
 
@@ -112,39 +114,119 @@ def test_runs_of_an_earlier_pass_are_forgotten_but_nothing_else(tmp_path):
     assert (runs / "mine").exists()
 
 
-def test_verdicts_show_yours_the_expected_value_the_tolerance_and_a_hint():
-    exercise = Exercise(lambda: calls("half", ((4,), 2.0), ((5,), 2.5)), "divide by 2", tolerance=1e-3)
-    assert examine("9a", exercise, lambda x: x / 2 + 1e-4).right
-    wrong = examine("9a", exercise, lambda x: x // 2)
-    assert not wrong.right
-    for words in ("half(5)", "yours     2", "expected  2.5", "tolerance 0.001", "divide by 2"):
-        assert words in str(wrong)
-    assert examine("9a", exercise, lambda x: ...).state == "not solved yet"
-    assert examine("9a", exercise, lambda x: None).state == "not right"
-    broken = examine("9a", exercise, lambda x: x.half)
-    assert broken.state == "error"
-    assert "AttributeError" in str(broken)
-
-
-@pytest.mark.parametrize(
-    ("value", "expected", "right"),
-    [
-        (np.nan, 1.0, False),
-        ([1.0, 2.0], np.array([1.0, 2.0]), True),
-        ([1.0], np.array([1.0, 2.0]), False),
-        (None, None, True),
-        (0, None, False),
-        ("a", "a", True),
-        (True, 1.0, False),
-        (1, True, False),
-        (1e9 + 1, 1e9, True),
-    ],
-)
-def test_values_are_compared_in_shape_and_kind(value, expected, right):
-    exercise = Exercise(lambda: [Case("it", lambda function: function(), expected)], "none")
-    assert examine("9a", exercise, lambda: value).right is right
-
-
 def test_an_unknown_exercise_is_named():
     with pytest.raises(ValueError, match="no exercise 9z"):
         judge("9z", lambda: 1)
+
+
+@pytest.fixture
+def typed(monkeypatch):
+    """Somebody at a terminal, who types these answers one after another."""
+    answers = []
+    monkeypatch.setattr(sys, "stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    monkeypatch.setattr("builtins.input", lambda prompt: answers.pop(0))
+    return answers
+
+
+def answers_of(lesson) -> dict:
+    return json.loads((lesson.folder / "answers.json").read_text())
+
+
+def test_a_prediction_is_asked_recorded_and_replayed(lesson, typed, capsys):
+    typed += ["x", " B "]
+    lesson.predict("9a", "Where?", ["left", "right"])
+    assert "x is none of a, b." in capsys.readouterr().out
+    lesson.replay("9a", "a")
+    assert "you said b) right; seen: a) left" in capsys.readouterr().out
+    recorded = answers_of(lesson)["predictions"]["9a"]
+    assert recorded == {"question": "Where?", "choices": {"a": "left", "b": "right"}, "answer": "b", "seen": "a"}
+    lesson.end("Done.")
+    assert "Predictions that came true: 0 of 1." in capsys.readouterr().out
+
+
+def test_where_nobody_can_answer_a_line_says_so_and_an_older_answer_stays(lesson, typed, monkeypatch, capsys):
+    typed += ["a"]
+    lesson.predict("9a", "Where?", ["left", "right"])
+    monkeypatch.setattr(sys, "stdin", None)
+    capsys.readouterr()
+    lesson.predict("9a", "Where?", ["left", "right"])
+    assert capsys.readouterr().out == "Prediction 9a is skipped: nobody can answer here.\n"
+    lesson.replay("9a", "a")
+    assert "As you said." in capsys.readouterr().out
+
+
+def test_a_choice_is_graded_with_its_reason_and_an_open_answer_is_kept(lesson, typed, capsys):
+    right = QUESTIONS["4.1"].right
+    wrong = next(letter for letter in QUESTIONS["4.1"].options if letter != right)
+    typed += [wrong, right, "", "because of the counts"]
+    lesson.explain("4.1")
+    said = capsys.readouterr().out
+    assert f"No: {QUESTIONS['4.1'].options[wrong].reason}." in said
+    assert f"Better: {right})" in said
+    lesson.explain("4.1")
+    assert "Right: " in capsys.readouterr().out
+    lesson.explain("4.3")
+    assert "4.3" not in answers_of(lesson)["questions"] or "answer" not in answers_of(lesson)["questions"]["4.3"]
+    lesson.explain("4.3")
+    assert answers_of(lesson)["questions"]["4.3"]["answer"] == "because of the counts"
+    assert answers_of(lesson)["questions"]["4.1"] == {"answer": right, "right": True}
+
+
+def test_hints_come_when_asked_for_and_after_a_wrong_try(lesson, capsys):
+    lesson.check("1a", lambda num_classes, radius: ...)
+    assert "hint:" not in capsys.readouterr().out
+    lesson.check("1a", lambda num_classes, radius: 1.0)
+    assert "hint:" in capsys.readouterr().out
+    lesson.hint("1a")
+    assert "Hint for 1a:" in capsys.readouterr().out
+    assert answers_of(lesson)["exercises"]["1a"] == {"state": "not right", "tries": 1, "hints": 1}
+
+
+SCRIPT = """
+import numpy as np
+from simplexlab import theory
+SHIFT = 0.0
+def helper(z, temperature):
+    return z / np.sqrt(temperature)
+def sc_loss(z, y, temperature):
+    return theory.sc_loss_batch(helper(z, temperature), y) + SHIFT
+lesson.check("2a", sc_loss)
+"""
+
+
+def test_a_solved_function_is_what_later_lessons_run(tmp_path):
+    assert "Later lessons run your function." in run_script(tmp_path, SCRIPT).stdout
+    kept = tmp_path / "out" / "own" / "sc_loss.py"
+    kept.write_text(kept.read_text() + "\nprint('mine')\n")
+    later = run_script(tmp_path, 'loss = lesson.own("2a")\nprint(loss.__module__)')
+    assert "sc_loss is yours, of exercise 2a" in later.stdout
+    assert "mine" in later.stdout
+    assert "own_sc_loss" in later.stdout
+
+
+@pytest.mark.parametrize("source", ["def sc_loss(z, y, temperature):\n    return 1.0\n", "raise OSError", "(", ""])
+def test_a_kept_function_that_is_wrong_or_broken_is_not_run(lesson, source, capsys):
+    path = lesson.folder.parent / "own" / "sc_loss.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(source)
+    assert lesson.own("2a") is EXERCISES["2a"].reference
+    assert "sc_loss is the package's" in capsys.readouterr().out
+
+
+def test_a_function_that_does_not_stand_alone_is_told(tmp_path):
+    body = SCRIPT.replace("SHIFT = 0.0", "SHIFT = {0: 0.0}").replace("+ SHIFT", "+ SHIFT[0]")
+    ended = run_script(tmp_path, body)
+    assert "Later lessons will not run it: sc_loss uses SHIFT, which is made in the lesson" in ended.stdout
+    assert ended.returncode == 0
+
+
+def test_output_is_beside_the_script_and_not_within_the_package(tmp_path):
+    script = tmp_path / "9_small.py"
+    script.write_text("from simplexlab.course import Lesson\nprint(Lesson(9).folder)\n")
+    ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd="/")
+    assert ended.stdout.strip() == str(tmp_path / "output" / "9")
+
+
+def test_course_stands_below_the_command_line_and_the_interface():
+    for path in Path(course.__file__).parent.rglob("*.py"):
+        assert not re.search(r"^\s*(from|import) simplexlab\.(cli|tui)", path.read_text(), re.MULTILINE), path

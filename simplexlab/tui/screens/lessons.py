@@ -12,18 +12,11 @@ from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.screen import Screen
-from textual.widgets import DataTable, Footer, Markdown, Static
+from textual.widgets import DataTable, Footer, Markdown
 
+from simplexlab.course.scripts import Script, as_markdown, lessons_dir, list_lessons
 from simplexlab.runs import list_runs
-from simplexlab.tui.views.lessons import (
-    Lesson,
-    as_markdown,
-    lessons_dir,
-    list_lessons,
-    read_states,
-    record_state,
-    state_words,
-)
+from simplexlab.tui.views.lessons import read_states, record_state, state_words
 
 
 class LessonsScreen(Screen):
@@ -35,7 +28,6 @@ class LessonsScreen(Screen):
     LessonsScreen.-narrow Horizontal { layout: vertical; }
     LessonsScreen.-narrow DataTable { width: 1fr; height: 8; }
     LessonsScreen.-narrow VerticalScroll { width: 1fr; border-left: none; border-top: solid $foreground 30%; }
-    LessonsScreen #none { padding: 1 2; }
     """
     BINDINGS: ClassVar = [
         Binding("escape", "app.pop_screen", "Back"),
@@ -46,13 +38,10 @@ class LessonsScreen(Screen):
 
     def __init__(self):
         super().__init__()
-        self.folder = lessons_dir()
-        self.lessons = list_lessons(self.folder)
+        self.lessons = list_lessons(lessons_dir())
 
     def compose(self) -> ComposeResult:
         """The list beside the text."""
-        where = self.folder or "a folder `lessons` here or beside the package"
-        yield Static(f"There are no lesson scripts in {where}.", id="none", markup=False)
         with Horizontal():
             yield DataTable(cursor_type="row")
             with VerticalScroll():
@@ -62,8 +51,6 @@ class LessonsScreen(Screen):
     def on_mount(self) -> None:
         """Fill the list."""
         self.title = "Lessons"
-        self.query_one("#none").display = not self.lessons
-        self.query_one(Horizontal).display = bool(self.lessons)
         table = self.query_one(DataTable)
         for key, label in (("title", "lesson"), ("minutes", "minutes"), ("state", "state"), ("goal", "goal")):
             table.add_column(label, key=key)
@@ -89,7 +76,7 @@ class LessonsScreen(Screen):
         return self.app.run_dir.absolute() / "lessons"
 
     @property
-    def lesson(self) -> Lesson | None:
+    def lesson(self) -> Script | None:
         """The highlighted lesson."""
         row = self.query_one(DataTable).cursor_row
         return self.lessons[row] if 0 <= row < len(self.lessons) else None
@@ -139,7 +126,7 @@ class LessonsScreen(Screen):
             self.app.compare(runs)
 
 
-def _run(lesson: Lesson, output: Path) -> int:
+def _run(lesson: Script, output: Path) -> int:
     environment = {**os.environ, "SIMPLEXLAB_OUTPUT": str(output)}
     process = subprocess.Popen([sys.executable, str(lesson.path)], env=environment)
     while True:

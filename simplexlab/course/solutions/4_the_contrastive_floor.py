@@ -4,8 +4,6 @@ import math
 
 import numpy as np
 
-from simplexlab import theory
-
 
 def number_of_batches(num_points, batch_size):
     return math.comb(num_points + batch_size - 1, batch_size)
@@ -26,5 +24,10 @@ def batches_with_count(num_classes, samples_per_class, batch_size, count):
     return num_classes * number_of_batches(samples_per_class, count) * number_of_batches(others, batch_size - count)
 
 
-def floor_per_anchor_on_cifar100():
-    return theory.sc_bound(100, 256, temperature=0.1, sampling="iid", reduction="mean")
+def sc_floor(num_classes, batch_size, temperature):
+    between = np.exp(-num_classes / (num_classes - 1) / temperature)
+    value = 0.0
+    for count in range(2, batch_size + 1):
+        probability = math.comb(batch_size, count) * (num_classes - 1) ** (batch_size - count) / num_classes**batch_size
+        value += num_classes * probability * count * np.log(count - 1 + (batch_size - count) * between)
+    return value

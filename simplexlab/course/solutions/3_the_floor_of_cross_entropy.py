@@ -26,7 +26,7 @@ def best_weight_norm(radius, decay, num_classes):
     return x
 
 
-def my_configuration():
-    simplex = geometry.regular_simplex(3, 2)
-    labels = np.repeat(np.arange(3), 4)
-    return simplex[labels], labels, np.sqrt(3) * simplex
+def my_configuration(num_classes, points_per_class, radius, frobenius):
+    simplex = geometry.regular_simplex(num_classes, num_classes - 1)
+    labels = np.repeat(np.arange(num_classes), points_per_class)
+    return radius * simplex[labels], labels, frobenius / np.sqrt(num_classes) * simplex

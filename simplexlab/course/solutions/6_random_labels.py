@@ -1,11 +1,5 @@
 """Solutions of lesson 6."""
 
-import math
-
-
-def moved_labels(num_labels, fraction):
-    return math.floor(fraction * num_labels + 1e-6)
-
 
 def pure_noise(num_classes):
     return (num_classes - 1) / num_classes
@@ -20,3 +14,7 @@ def first_fit(iterations, errors, tolerance):
         if error <= tolerance:
             return iteration
     return None
+
+
+def full_rate_steps(iteration, total):
+    return sum((1 - step / total) ** 5 for step in range(iteration))
