@@ -19,6 +19,9 @@ class SupervisedContrastive(keras.losses.Loss):
     of radius 1/√τ and leave the temperature at 1. The paper sums over the anchors (`reduction="sum"`); the default is
     Keras's mean over the anchors. Under a `tf.distribute` strategy every anchor sees the batch of all replicas.
     Computed in float32 or, with `dtype="float64"`, in double precision, whatever the dtype of the representations.
+    With `positives=M` the mean over P(i) is over the first M positives that follow the anchor in the batch, cyclically.
+    In a batch of independent draws these are a uniform choice, so the expected loss of any configuration, and with it
+    its bound, is that of all positives; only the noise of the gradient differs.
     Integer labels are compared as they are: any int64 where the backend has it. JAX's integers have 32 bits unless
     `jax_enable_x64` is set, and `fit` hands over the labels' low bits.
 
@@ -27,14 +30,15 @@ class SupervisedContrastive(keras.losses.Loss):
         reduction: as in every Keras loss, e.g. `"sum_over_batch_size"` (mean), `"sum"`, `None` (values per anchor).
         name: name of the loss.
         dtype: dtype of the computation, raised to float32; by default Keras's `floatx`.
+        positives: positives that each anchor keeps, at least 1; None keeps all.
 
     Call arguments:
         y_true: integer labels, shape (b,) or (b, 1).
         y_pred: representations, shape (b, h).
 
     Raises:
-        ValueError: the temperature is not positive, the labels are not sparse or of half precision, or the
-            representations no vectors.
+        ValueError: the temperature or the number of positives is not positive, the labels are not sparse or of half
+            precision, or the representations no vectors.
 
     Example:
         >>> model.compile(optimizer="sgd", loss=SupervisedContrastive(temperature=0.1))
@@ -50,12 +54,16 @@ class SupervisedContrastive(keras.losses.Loss):
         reduction: str | None = "sum_over_batch_size",
         name: str = "supervised_contrastive",
         dtype: str | None = None,
+        positives: int | None = None,
     ):
         given = keras.dtype_policies.get(dtype or keras.config.floatx()).compute_dtype
         super().__init__(name, reduction, keras.backend.result_type(given, "float32"))
         if not 0.0 < temperature < float("inf"):
             raise ValueError(f"temperature must be a positive finite number, not {temperature}")
+        if positives is not None and (positives != int(positives) or positives < 1):
+            raise ValueError(f"positives must be a whole number of at least 1, or None, not {positives}")
         self.temperature = float(temperature)
+        self.positives = None if positives is None else int(positives)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         """Return the loss of the batch, reduced and weighted as Keras's losses are."""
@@ -66,20 +74,22 @@ class SupervisedContrastive(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """Return the loss of each anchor, shape (b,)."""
-        return supervised_contrastive(y_true, y_pred, self.temperature)
+        return supervised_contrastive(y_true, y_pred, self.temperature, self.positives)
 
     def get_config(self) -> dict:
         """Arguments that rebuild this loss."""
-        return {**super().get_config(), "temperature": self.temperature, "dtype": self.dtype}
+        own = {"temperature": self.temperature, "dtype": self.dtype, "positives": self.positives}
+        return {**super().get_config(), **own}
 
 
-def supervised_contrastive(y_true, y_pred, temperature: float = 1.0):
+def supervised_contrastive(y_true, y_pred, temperature: float = 1.0, positives: int | None = None):
     """Supervised contrastive loss of each anchor, shape (b,); see `SupervisedContrastive`.
 
     Args:
         y_true: integer labels, shape (b,) or (b, 1).
         y_pred: representations, shape (b, h), any float dtype; half precision is computed in float32.
         temperature: positive number that divides the inner products.
+        positives: how many of its positives each anchor keeps, the first that follow it in the batch; None keeps all.
     """
     anchors = ops.convert_to_tensor(y_pred)
     if keras.backend.standardize_dtype(anchors.dtype) in ("bfloat16", "float16"):
@@ -90,22 +100,34 @@ def supervised_contrastive(y_true, y_pred, temperature: float = 1.0):
     samples, sample_labels, first = global_batch(anchors, labels)
 
     logits = ops.matmul(anchors, ops.transpose(samples)) / temperature
-    positions = first + ops.arange(ops.shape(anchors)[0], dtype="int32")
-    is_self = ops.equal(positions[:, None], ops.arange(ops.shape(samples)[0], dtype="int32")[None, :])
+    positions = first + ops.arange(ops.shape(anchors)[0], dtype="int32")[:, None]
+    others = ops.arange(ops.shape(samples)[0], dtype="int32")[None, :]
+    is_self = ops.equal(positions, others)
     # A finite floor, not −∞: an anchor that is alone in the batch must give 0 and a finite gradient.
     logits = ops.where(is_self, _lowest(logits) / 4, logits)
     # Shifting both terms alike keeps the difference exact to the last digits when s is large (small temperatures).
     logits = logits - ops.stop_gradient(ops.max(logits, axis=1, keepdims=True))
     is_positive = ops.logical_and(ops.equal(labels[:, None], sample_labels[None, :]), ops.logical_not(is_self))
-    positives = ops.sum(ops.cast(is_positive, logits.dtype), axis=1)
-    attraction = ops.sum(ops.where(is_positive, logits, 0.0), axis=1) / ops.maximum(positives, 1.0)
-    repulsion = ops.log(ops.sum(ops.where(is_self, 0.0, ops.exp(logits)), axis=1) + _alone(positives))
-    return ops.where(positives > 0, repulsion - attraction, 0.0)
+    if positives is not None:
+        is_positive = _first_positives(is_positive, positions, others, positives)
+    count = ops.sum(ops.cast(is_positive, logits.dtype), axis=1)
+    attraction = ops.sum(ops.where(is_positive, logits, 0.0), axis=1) / ops.maximum(count, 1.0)
+    repulsion = ops.log(ops.sum(ops.where(is_self, 0.0, ops.exp(logits)), axis=1) + _alone(count))
+    return ops.where(count > 0, repulsion - attraction, 0.0)
 
 
-def _alone(positives):
+def _first_positives(is_positive, positions, others, most: int):
+    """Of the positives (b, B) of each anchor the first `most` after its position (b, 1), cyclically."""
+    ones = ops.cast(is_positive, "float32")
+    before = ops.sum(ops.where(others < positions, ones, 0.0), axis=1, keepdims=True)
+    rank = ops.cumsum(ones, axis=1) - before  # after the anchor: 1, 2, …; before it they come last
+    rank = ops.where(others < positions, rank + ops.sum(ones, axis=1, keepdims=True), rank)
+    return ops.logical_and(is_positive, rank <= float(most))
+
+
+def _alone(count):
     # Keeps the logarithm finite where its value is discarded: an anchor without a positive may have no other sample.
-    return ops.cast(ops.equal(positives, 0), positives.dtype)
+    return ops.cast(ops.equal(count, 0), count.dtype)
 
 
 def _lowest(tensor) -> float:

@@ -1,5 +1,6 @@
 """SupervisedContrastive against its definition, and as a Keras loss."""
 
+import itertools
 import subprocess
 import sys
 
@@ -50,6 +51,45 @@ def test_equals_the_definition_for_any_label_counts(labels, temperature, seed):
     loss = SupervisedContrastive(temperature, reduction=None, dtype="float64")
     expected = definition(points, labels, temperature)
     np.testing.assert_allclose(loss(np.array(labels), points).numpy(), expected, rtol=1e-6, atol=1e-12)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    labels=st.lists(st.integers(0, 3), min_size=1, max_size=12),
+    positives=st.integers(1, 13),
+    seed=st.integers(0, 1000),
+)
+def test_each_anchor_keeps_the_first_positives_after_it(labels, positives, seed):
+    points = unit_vectors(np.random.default_rng(seed), len(labels), 3)
+    size, similar = len(labels), points @ points.T
+    expected = np.zeros(size)
+    for i in range(size):
+        after = [(i + step) % size for step in range(1, size)]
+        kept = [j for j in after if labels[j] == labels[i]][:positives]
+        if kept:
+            expected[i] = np.log(sum(np.exp(similar[i, k]) for k in after)) - np.mean([similar[i, j] for j in kept])
+    loss = SupervisedContrastive(reduction=None, dtype="float64", positives=positives)
+    np.testing.assert_allclose(loss(np.array(labels), points).numpy(), expected, rtol=1e-6, atol=1e-12)
+
+
+def test_fewer_positives_have_the_same_expected_loss_and_so_the_same_bound():
+    """The order of independent draws is uniform given the draws: averaged over it, M positives are all of them."""
+    generator = np.random.default_rng(0)
+    labels = np.array([0, 0, 0, 1, 1])
+    points = unit_vectors(generator, len(labels), 3)
+    full = definition(points, labels, 1.0).sum()
+    losses = []
+    loss = SupervisedContrastive(reduction="sum", dtype="float64", positives=1)
+    for order in itertools.permutations(range(len(labels))):
+        losses.append(float(loss(labels[list(order)], points[list(order)])))
+    assert np.mean(losses) == pytest.approx(full, rel=1e-9)
+    assert np.std(losses) > 1e-3
+
+
+@pytest.mark.parametrize("positives", [0, -1, 1.5])
+def test_a_wrong_number_of_positives_is_refused(positives):
+    with pytest.raises(ValueError, match="positives must be a whole number"):
+        SupervisedContrastive(positives=positives)
 
 
 def test_duplicates_of_an_anchor_are_its_positives():
@@ -110,7 +150,7 @@ def test_gradient_equals_finite_differences():
 
 @pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", None])
 def test_config_round_trip(reduction):
-    loss = SupervisedContrastive(0.07, reduction=reduction, name="sc", dtype="float64")
+    loss = SupervisedContrastive(0.07, reduction=reduction, name="sc", dtype="float64", positives=2)
     copy = keras.losses.deserialize(keras.losses.serialize(loss))
     assert isinstance(copy, SupervisedContrastive)
     assert copy.get_config() == loss.get_config()
@@ -139,9 +179,9 @@ def test_bad_temperature(temperature):
 
 
 def test_the_configuration_makes_the_same_loss():
-    loss = SupervisedContrastive(0.3, reduction="sum", name="mine", dtype="float64")
+    loss = SupervisedContrastive(0.3, reduction="sum", name="mine", dtype="float64", positives=3)
     copy = SupervisedContrastive.from_config(loss.get_config())
-    names = ("temperature", "reduction", "name", "dtype")
+    names = ("temperature", "reduction", "name", "dtype", "positives")
     assert [getattr(copy, name) for name in names] == [getattr(loss, name) for name in names]
 
 
@@ -245,19 +285,22 @@ from simplexlab.losses import SupervisedContrastive
 cpus = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-loss = SupervisedContrastive(0.5, reduction=None)
 points = np.random.default_rng(0).normal(size=(8, 4)).astype(np.float32)
-expected = loss(np.arange(8) % 3, points)
 
-def step(labels, rows):
+def step(loss, labels, rows):
     first = 4 * tf.distribute.get_replica_context().replica_id_in_sync_group
     return loss(labels[first : first + rows], tf.constant(points)[first : first + rows])
 
-for labels in (np.arange(8) % 3, 2**40 + np.arange(8) % 3, -(np.arange(8) % 3) * 2**32, np.float32(np.arange(8) % 3)):
-    for rows in (4, tf.constant(4)):  # batches of a size that is known, and of one that is not
-        run = tf.function(lambda rows: strategy.run(step, (tf.constant(labels), rows)), autograph=False)
-        found = tf.concat(strategy.experimental_local_results(run(rows)), 0)
-        np.testing.assert_allclose(found, expected, rtol=1e-5)
+for positives in (None, 1):
+    loss = SupervisedContrastive(0.5, reduction=None, positives=positives)
+    expected = loss(np.arange(8) % 3, points)
+    for labels in (
+        np.arange(8) % 3, 2**40 + np.arange(8) % 3, -(np.arange(8) % 3) * 2**32, np.float32(np.arange(8) % 3)
+    ):
+        for rows in (4, tf.constant(4)):  # batches of a size that is known, and of one that is not
+            run = tf.function(lambda rows: strategy.run(step, (loss, tf.constant(labels), rows)), autograph=False)
+            found = tf.concat(strategy.experimental_local_results(run(rows)), 0)
+            np.testing.assert_allclose(found, expected, rtol=1e-5)
 print("equal")
 """
 
