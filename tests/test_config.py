@@ -19,7 +19,7 @@ def test_digits_and_cifar_have_their_own_defaults():
     assert {name: getattr(cifar, name) for name in paper} == paper
     settled = (cifar.learning_rate, cifar.momentum, cifar.weight_decay, cifar.schedule)
     assert settled == (0.1, 0.9, 1e-4, "polynomial")
-    assert Experiment(loss="sc", dataset="cifar100").resolve().options == {"temperature": 0.1}
+    assert Experiment(loss="sc", dataset="cifar100").resolve().options == {"temperature": 0.1, "positives": 0}
     assert cifar.evaluate_every == 500
 
 

@@ -75,7 +75,7 @@ def test_each_anchor_keeps_the_first_positives_after_it(labels, positives, seed)
 def test_fewer_positives_have_the_same_expected_loss_and_so_the_same_bound():
     """The order of independent draws is uniform given the draws: averaged over it, M positives are all of them."""
     generator = np.random.default_rng(0)
-    labels = np.array([0, 0, 0, 1, 1])
+    labels = np.array([0, 0, 0, 0, 1, 1])
     points = unit_vectors(generator, len(labels), 3)
     full = definition(points, labels, 1.0).sum()
     losses = []
@@ -83,7 +83,7 @@ def test_fewer_positives_have_the_same_expected_loss_and_so_the_same_bound():
     for order in itertools.permutations(range(len(labels))):
         losses.append(float(loss(labels[list(order)], points[list(order)])))
     assert np.mean(losses) == pytest.approx(full, rel=1e-9)
-    assert np.std(losses) > 1e-3
+    assert np.std(losses) > 0.1
 
 
 @pytest.mark.parametrize("positives", [0, -1, 1.5])

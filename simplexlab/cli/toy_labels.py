@@ -22,9 +22,8 @@ def labels(
     batch_size: Annotated[WholeNumber, Parameter(help="Images a step.")] = LabelToy.batch_size,
     temperature: Annotated[float, Parameter(help="Temperature τ of sc.")] = LabelToy.temperature,
     positives: Annotated[
-        WholeNumber | None,
-        Parameter(help="Positives of each anchor of sc: the first so many after it.", show_default=lambda _: "all"),
-    ] = None,
+        WholeNumber, Parameter(help="Positives of each anchor of sc, the first so many after it; 0 takes all.")
+    ] = LabelToy.positives,
     learning_rate: Annotated[
         float, Parameter(help="Constant learning rate, in units of 30 for ce and of 0.3·τ for sc.")
     ] = LabelToy.learning_rate,
@@ -81,7 +80,7 @@ def labels(
     rows = fit_labels(options, chosen, levels, every_seed, tell)
     told = (
         f"{train_size} images, a linear map of {features} random Fourier features (sc: to {dimension} dimensions, "
-        f"τ = {temperature:g}{'' if positives is None else f', {positives} positives an anchor'}), batches of "
+        f"τ = {temperature:g}{f', {positives} positives an anchor' if positives else ''}), batches of "
         f"{batch_size}, constant learning rate, budget {iterations}, evaluated every {evaluate_every}; fitted means no "
         "train error"
     )

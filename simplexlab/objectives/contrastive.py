@@ -17,7 +17,7 @@ def make_loss(options: Mapping[str, Any], dtype: str) -> "keras.losses.Loss":
     """The contrastive loss of representations that lie on the sphere of radius 1/√τ already."""
     from simplexlab.losses import SupervisedContrastive
 
-    return SupervisedContrastive(reduction=None, dtype=dtype)
+    return SupervisedContrastive(reduction=None, dtype=dtype, positives=options["positives"] or None)
 
 
 def radius(options: Mapping[str, Any]) -> float:
@@ -26,7 +26,12 @@ def radius(options: Mapping[str, Any]) -> float:
 
 
 def floor(known: Known) -> float:
-    """Theorem 2 for batches drawn with replacement, summed over the anchors."""
+    """Theorem 2 for batches drawn with replacement, summed over the anchors.
+
+    Fewer positives change neither it nor the loss that is measured: given the draws of a batch their order is uniform,
+    so the first M positives after an anchor are a uniform choice, and the mean over them has the expectation of the
+    mean over all.
+    """
     from simplexlab import theory
 
     return theory.sc_bound(
@@ -65,6 +70,12 @@ OBJECTIVES = (
                 default=0.1,
                 help="Temperature τ; representations lie on the sphere of radius 1/√τ.",
                 above=0.0,
+            ),
+            Option(
+                name="positives",
+                default=0,
+                help="Positives of each anchor, the first so many after it in the batch; 0 takes all.",
+                minimum=0,
             ),
         ),
         head="none",

@@ -32,7 +32,7 @@ class LabelToy:
             map of ce gives the logits themselves.
         batch_size: images a step, drawn with replacement.
         temperature: τ of sc.
-        positives: positives of each anchor of sc: the first so many that follow it in the batch; None takes all.
+        positives: positives of each anchor of sc: the first so many that follow it in the batch; 0 takes all.
         learning_rate: of gradient descent with momentum 0.9, constant, in units of each loss's own: 30 for ce, 0.3·τ
             for sc, whose gradient grows as 1/τ. With these clean digits are fitted soonest.
         iterations: the budget; a run ends earlier once it has fitted.
@@ -46,7 +46,7 @@ class LabelToy:
     dimension: int = 32
     batch_size: int = 128
     temperature: float = 0.1
-    positives: int | None = None
+    positives: int = 0
     learning_rate: float = 1.0
     iterations: int = 4000
     evaluate_every: int = 10
@@ -58,12 +58,12 @@ class LabelToy:
             ("features", 1, 20_000),
             ("dimension", 2, 4096),
             ("batch_size", 3, 4096),
-            ("positives", 1, 4096),
+            ("positives", 0, 4096),
             ("iterations", 1, 10**7),
             ("evaluate_every", 1, 10**7),
         ):
             value = getattr(self, name)
-            if value is not None and not least <= value <= most:
+            if not least <= value <= most:
                 raise UsageError(f"{flag(name)} {value} must be between {least} and {most}")
         for name in ("temperature", "learning_rate"):
             if not 1e-6 <= getattr(self, name) <= 1e6:
@@ -175,7 +175,7 @@ def _fit_representations(
         points = features[batch] @ weights
         norms = np.linalg.norm(points, axis=1, keepdims=True)
         directions = points / norms
-        _, by_points = contrastive_loss(radius * directions, labels[batch], toy.positives)
+        _, by_points = contrastive_loss(radius * directions, labels[batch], toy.positives or None)
         by_points = radius * (by_points - directions * np.sum(directions * by_points, axis=1, keepdims=True)) / norms
         return features[batch].T @ by_points
 

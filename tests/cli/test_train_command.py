@@ -138,6 +138,19 @@ def test_every_loss_sees_the_same_corrupted_labels(train, tmp_path):
     np.testing.assert_array_equal(first["flipped"], second["flipped"])
 
 
+def test_fewer_positives_train_otherwise_under_the_same_bound(train):
+    results = []
+    for positives in (0, 1):
+        code, out, _ = train("--loss", "sc", "--positives", positives, "--iterations", 20, "--json")
+        assert code == 0
+        results.append(json.loads(out))
+    assert results[0]["bound"] == results[1]["bound"]
+    assert results[0]["final_loss"] != results[1]["final_loss"]
+    code, _, err = train("--loss", "sc", "--positives", -1)
+    assert code == 2
+    assert "--positives -1 must be at least 0" in err
+
+
 def test_until_fit_stops_at_the_fit_and_names_its_interval(train):
     words = ("--loss", "sc", "--until-fit", "--iterations", 400, "--evaluate-every", 5, "--json")
     code, out, _ = train(*words)

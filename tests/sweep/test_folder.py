@@ -25,7 +25,7 @@ def test_says_what_it_holds(tmp_path):
     assert read.experiments["sc-0.5-s0"].run_dir == str(tmp_path / "sweep")
     record = json.loads((tmp_path / "sweep/sweep.json").read_text())
     assert record["common"]["batch_size"] == 128
-    assert record["runs"]["sc-0-s0"] == {"loss": "sc", "corrupt": 0.0, "temperature": 0.1}
+    assert record["runs"]["sc-0-s0"] == {"loss": "sc", "corrupt": 0.0, "temperature": 0.1, "positives": 0}
 
 
 def test_grows_by_what_is_new_and_refuses_what_differs(tmp_path):

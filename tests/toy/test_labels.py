@@ -90,7 +90,7 @@ def test_a_run_that_does_not_fit_is_censored_at_its_last_evaluation():
         ({"batch_size": 2}, "--batch-size 2 must be"),
         ({"temperature": 0.0}, "--temperature 0 must be"),
         ({"learning_rate": float("nan")}, "--learning-rate nan must be"),
-        ({"positives": 0}, "--positives"),
+        ({"positives": -1}, "--positives -1 must be"),
         ({"train_size": 5000}, "5000"),
     ],
 )
