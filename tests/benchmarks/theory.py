@@ -10,8 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from simplexlab.geometry import statistics
-from simplexlab.theory import AllBatches, optimal_weight_norm, sc_bound, sc_loss_batches
+from simplexlab.geometry import head_simplex, statistics
+from simplexlab.theory import (
+    AllBatches,
+    Floor,
+    ce_floor,
+    fixed_head_floor,
+    optimal_weight_norm,
+    sc_bound,
+    sc_floor,
+    sc_floor_of_batches,
+    sc_loss_batches,
+    ufm_ce_floor,
+)
 
 
 def processor_seconds() -> float:
@@ -73,10 +84,61 @@ def main() -> None:
     peak = tracemalloc.get_traced_memory()[1] + values.nbytes
     print(f"{'their peak memory with the input, in units of the input':<62} {'< 2':>9} {peak / values.nbytes:10.3f}")
 
+    floors()
+
     command = [str(Path(sys.executable).with_name("simplexlab")), "bound", "sc", "--classes", "10"]
     command += ["--batch-size", "256", "--temperature", "0.1", "--samples-per-class", "5000"]
     report("`simplexlab bound sc …`, prompt to table", "500 ms", 11, lambda: _run(command))
     report("`simplexlab bound sc … --json`", "500 ms", 11, lambda: _run([*command, "--json"]))
+    counts = ["--counts", "50,40,30,20,10,9,8,7,6,5"]
+    ce = [*command[:2], "ce", *counts, "--radius", "2", "--frobenius", "6"]
+    sc = [*command[:2], "sc", *counts, "--batch-size", "256", "--temperature", "0.1"]
+    report("`simplexlab bound ce --counts …`", "700 ms", 11, lambda: _run(ce))
+    report("`simplexlab bound sc --counts …`", "700 ms", 11, lambda: _run(sc))
+
+
+def floors() -> None:
+    """Floors with their certificates, of ten and a hundred classes, from nothing and from the evaluation before.
+
+    Counts fall tenfold from the largest class to the smallest. An evaluation later the norms are 1 % larger.
+    """
+    for num_classes, runs, cold, warm in ((10, 20, "30 ms", "30 ms"), (100, 5, "3000 ms", "300 ms")):
+        counts = np.rint(np.geomspace(100, 1000, num_classes)).astype(int)
+        shares = counts / counts.sum()
+        batches = np.random.default_rng(0).multinomial(256, shares, 100)
+        rows = head_simplex(num_classes, 512)
+
+        def ce(size: float, start: Floor | None, counts=counts, features="free") -> Floor:
+            norm = np.sqrt(len(counts)) * 2 * size
+            return ce_floor(counts, 3 * size, norm, features=features, start=start)
+
+        def relu(size: float, start: Floor | None, ce=ce) -> Floor:
+            return ce(size, start, features="nonnegative")
+
+        def mean(size: float, start: Floor | None, shares=shares) -> Floor:
+            return sc_floor(shares, 256, radius=np.sqrt(10) * size, start=start)
+
+        def sample(size: float, start: Floor | None, batches=batches) -> Floor:
+            return sc_floor_of_batches(batches, radius=np.sqrt(10) * size, start=start)
+
+        def head(size: float, start: Floor | None, rows=rows) -> Floor:
+            return fixed_head_floor(rows, 5 * size, features="nonnegative", start=start)
+
+        def penalised(size: float, start: Floor | None, counts=counts) -> Floor:
+            return ufm_ce_floor(counts, 1e-4 * size, 1e-5, start=start)
+
+        for name, call in (
+            ("CE", ce),
+            ("CE, non-negative", relu),
+            ("SC, mean over i.i.d. batches", mean),
+            ("SC, 100 batches", sample),
+            ("fixed head, non-negative, h=512", head),
+            ("penalised CE", penalised),
+        ):
+            found = call(1.0, None)
+            assert found.is_exact, name
+            report(f"floor of {name}, K={num_classes}, cold", cold, runs, lambda call=call: call(1.0, None))
+            report("the same, from the last evaluation's", warm, runs, lambda call=call, found=found: call(1.01, found))
 
 
 def _run(command: list[str]) -> None:
