@@ -48,7 +48,7 @@ class LabelToy:
     temperature: float = 0.1
     positives: int = 0
     learning_rate: float = 1.0
-    iterations: int = 4000
+    iterations: int = 6000
     evaluate_every: int = 10
 
     def check(self) -> None:
