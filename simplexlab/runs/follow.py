@@ -29,6 +29,7 @@ class MetricsFollower:
     Attributes:
         records: The records kept so far, in order.
         lines: Complete lines seen so far.
+        unreadable: How many of those that were parsed are no objects.
         restarts: How often following began anew.
     """
 
@@ -43,6 +44,7 @@ class MetricsFollower:
     def _begin(self) -> None:
         self.records: list[dict[str, Any]] = []
         self.lines = 0
+        self.unreadable = 0
         self._numbers: list[int] = []  # line number of each record
         self._stride = 1
         self._offset = 0
@@ -99,6 +101,7 @@ class MetricsFollower:
             self._numbers.pop()
             self.records.pop()
         new = [(number, record) for number, line in kept if (record := parse_line(line)) is not None]
+        self.unreadable += len(kept) - len(new)
         self._numbers += [number for number, _ in new]
         self.records += [record for _, record in new]
         return [record for _, record in new]

@@ -1,8 +1,9 @@
 """What a chart shows, apart from how it is drawn: the same description is drawn in the terminal and as a PNG."""
 
+import itertools
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,6 +20,9 @@ class Series:
         colour: Number in the palette, or the name of a role: "muted", "ideal", "warning".
         kind: "line", or "points" for markers alone.
         marker: Character for points, and for lines where there is no Braille.
+        dashed: Whether a line is broken: bounds are, measured curves are not.
+        strength: How strongly it stands out from the ground, 0 to 1: what is far away or long ago is dimmer.
+        now: A number for the legend, which is never cut.
     """
 
     label: str
@@ -27,15 +31,28 @@ class Series:
     colour: int | str = 0
     kind: str = "line"
     marker: str = "o"
+    dashed: bool = False
+    strength: float = 1.0
+    now: str = ""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A straight line across the chart at one value: a bound, a floor, the time to fit, the frame being replayed."""
+    """A straight line across the chart at one value: a floor, the time to fit, the frame being replayed.
+
+    Attributes:
+        label: What the legend says; "" leaves the mark out of it.
+        at: Where it stands.
+        colour: Number in the palette or the name of a role.
+        now: A number for the legend, which is never cut.
+        dashed: Whether the line is broken.
+    """
 
     label: str
     at: float
     colour: int | str = "ideal"
+    now: str = ""
+    dashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,11 +107,35 @@ class HistogramSpec:
 
 
 @dataclass(frozen=True)
+class Matrix:
+    """A square matrix with values in [−1, 1].
+
+    Attributes:
+        name: What it is.
+        values: Shape (K, K).
+        now: A number that sums it up, which is never cut.
+    """
+
+    name: str
+    values: np.ndarray
+    now: str
+
+
+@dataclass(frozen=True)
 class HeatMapSpec:
-    """Square matrices with values in [−1, 1], side by side."""
+    """Square matrices side by side.
+
+    Attributes:
+        title: Title of the panel.
+        matrices: What is drawn.
+        unit: What a value is.
+        low: The least value there can be, −1 or 0; the largest is 1.
+    """
 
     title: str
-    matrices: tuple[tuple[str, np.ndarray], ...] = field(default=())
+    matrices: tuple[Matrix, ...] = ()
+    unit: str = "cosine"
+    low: int = -1
 
 
 Spec = ChartSpec | HistogramSpec | HeatMapSpec
@@ -131,30 +172,29 @@ def thin(x: np.ndarray, y: np.ndarray, columns: int) -> tuple[np.ndarray, np.nda
     return x[kept], y[kept]
 
 
-def limits(spec: ChartSpec) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Limits of both axes that hold every series and horizontal mark with a little room; y in log10 on a log axis."""
+def limits(spec: ChartSpec, log: bool | None = None) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Limits of both axes that hold every series and mark; y in log10 on a log axis.
+
+    Args:
+        spec: the chart.
+        log: whether the y axis is logarithmic; None for what the chart says.
+    """
+    log = spec.log if log is None else log
     xs = [series.x[np.isfinite(series.x)] for series in spec.series]
     xs = np.concatenate([*xs, np.array([mark.at for mark in spec.vertical], float)])
-    ys = np.concatenate([*(to_axis(series.y, spec.log) for series in spec.series), np.empty(0)])
-    ys = np.concatenate([ys, to_axis(np.array([mark.at for mark in spec.horizontal], float), spec.log)])
+    ys = np.concatenate([*(to_axis(series.y, log) for series in spec.series), np.empty(0)])
+    ys = np.concatenate([ys, to_axis(np.array([mark.at for mark in spec.horizontal], float), log)])
     ys = ys[np.isfinite(ys)]
     low, high = spec.x_limits or ((xs.min(), xs.max()) if len(xs) else (0.0, 1.0))
     if low == high:
         low, high = low - 0.5, high + 0.5
-    elif not spec.x_limits and _stands_at(spec, high):
-        high += 0.03 * (high - low)
     if spec.y_limits:
         return (float(low), float(high)), spec.y_limits
     bottom, top = (ys.min(), ys.max()) if len(ys) else (0.0, 1.0)
-    room = 0.06 * (top - bottom) or max(abs(top) * 0.05, 1e-3)
-    return (float(low), float(high)), (float(bottom - room), float(top + room))
-
-
-def _stands_at(spec: ChartSpec, x: float) -> bool:
-    """Whether a mark, or a number that is not finite, stands at x, where the frame would hide it."""
-    return any(mark.at == x for mark in spec.vertical) or any(
-        (np.isnan(one.y) | np.isposinf(one.y))[one.x == x].any() for one in spec.series
-    )
+    if bottom == top:
+        room = max(abs(top) * 0.05, 1e-3)
+        bottom, top = bottom - room, top + room
+    return (float(low), float(high)), (float(bottom), float(top))
 
 
 def to_axis(y: np.ndarray, log: bool) -> np.ndarray:
@@ -166,14 +206,121 @@ def to_axis(y: np.ndarray, log: bool) -> np.ndarray:
         return np.where(y > 0, np.log10(np.where(y > 0, y, 1.0)), np.where(np.isnan(y), np.nan, -np.inf))
 
 
-def decades(low: float, high: float, most: int = 6) -> list[float]:
-    """Tick positions in log10 between two limits: whole decades, or 1-2-5 steps within less than two of them."""
-    step = max(1, math.ceil((high - low) / most))
-    ticks = [float(power) for power in range(math.ceil(low), math.floor(high) + 1) if power % step == 0]
-    if len(ticks) >= 2:
-        return ticks
-    fine = [power + part for power in range(math.floor(low), math.ceil(high) + 1) for part in (0, 0.30103, 0.69897)]
-    return [tick for tick in fine if low <= tick <= high]
+@dataclass(frozen=True)
+class Axis:
+    """One axis: its limits and what stands beside it.
+
+    Attributes:
+        low, high: values at its ends; in log10 on a log axis.
+        ticks: (row or column from the lower end, label).
+    """
+
+    low: float
+    high: float
+    ticks: tuple[tuple[int, str], ...] = ()
+
+
+def row_axis(low: float, high: float, rows: int, log: bool = False) -> Axis:
+    """A vertical axis whose ticks stand on equal rows at round values; its limits grow until they do.
+
+    Args:
+        low, high: what it has to hold, low < high; in log10 where `log`.
+        rows: rows of the picture, the first and last of which are the limits.
+        log: whether values are powers: ticks are then at whole decades, or at powers of two.
+    """
+    if rows < 3:
+        return Axis(low, high)
+    best = None
+    for spacing in range(2, rows):
+        count = (rows - 1) // spacing + 1
+        found = _step(low, high, (rows - 1) / spacing, log)
+        if found is None:
+            continue
+        step, start = found
+        waste = step * (rows - 1) / spacing / (high - low)
+        cost = waste * (1 + 0.12 * abs(count - 4) + (0.4 if count < 3 else 0))
+        if best is None or cost < best[0]:
+            best = cost, spacing, count, step, start
+    if best is None:
+        return Axis(low, high)
+    _, spacing, count, step, start = best
+    values = [start + index * step for index in range(count)]
+    labels = [power(value) for value in values] if log else tick_labels(values, step)
+    ticks = tuple((index * spacing, label) for index, label in enumerate(labels))
+    return Axis(start, start + step * (rows - 1) / spacing, ticks)
+
+
+def column_axis(low: float, high: float, columns: int) -> Axis:
+    """A horizontal axis with these limits, and as many round ticks as have room for their labels."""
+    if columns < 8:
+        return Axis(low, high)
+    for step in _steps((high - low) / columns):
+        first = math.ceil(low / step - 1e-9)
+        values = [index * step for index in range(first, math.floor(high / step + 1e-9) + 1)]
+        labels = tick_labels(values, step)
+        width = max(map(len, labels), default=1)
+        if step / (high - low) * (columns - 1) >= width + 2:
+            break
+    places = [round((value - low) / (high - low) * (columns - 1)) for value in values]
+    return Axis(low, high, tuple(zip(places, labels, strict=True)))
+
+
+def _step(low: float, high: float, intervals: float, log: bool) -> tuple[float, float] | None:
+    """The smallest round step, and the round start, with which so many intervals hold both limits, if there is one."""
+    slack = 1e-9 * (high - low)
+    for step in _log_steps() if log else _steps((high - low) / intervals / 2):
+        if log and step < 1:
+            whole = math.floor(low + slack)
+            start = whole + math.floor((low - whole + slack) / step) * step
+        else:
+            start = math.floor((low + slack) / step) * step
+        if start + step * intervals >= high - slack:
+            return step, start
+        if step > 20 * max(high - low, 1.0 if log else 0.0):
+            return None  # about 0 a step on either side is too much for so few intervals
+
+
+def _steps(least: float) -> Iterator[float]:
+    """1, 2, 2.5 and 5 times powers of ten from about `least` on."""
+    exponent = math.floor(math.log10(least))
+    while True:
+        yield from (part * 10.0**exponent for part in (1, 2, 2.5, 5))
+        exponent += 1
+
+
+def _log_steps() -> Iterator[float]:
+    """A factor of two, then whole decades."""
+    yield math.log10(2)
+    yield from itertools.chain(range(1, 10), range(10, 400, 5))
+
+
+def tick_labels(values: list[float], step: float) -> list[str]:
+    """Values as text, all with as many decimals as the step needs: 0.25, 150, 2e+6."""
+    largest = max((abs(value) for value in values), default=0.0)
+    decimals = next((digits for digits in range(12) if abs(step - round(step, digits)) < 1e-9 * step), 12)
+    if largest >= 10**6 or (largest and largest < 1e-3) or decimals > 6:
+        digits = max(1, math.ceil(math.log10(max(largest, step) / step) - 1e-9) + (1 if _mantissa(step) == 2.5 else 0))
+        return [short_exponent(f"{value:.{digits}e}") if value else "0" for value in values]
+    return [f"{value + 0.0:.{decimals}f}" for value in values]
+
+
+def _mantissa(step: float) -> float:
+    return round(step / 10.0 ** math.floor(math.log10(step) + 1e-9), 3)
+
+
+def power(exponent: float) -> str:
+    """10 to an exponent as a label: 0.01, 5, 1600, 2e-8."""
+    value = 10.0**exponent
+    if 3 <= exponent < 5:
+        return f"{value:.0f}"
+    return f"{value:.3g}" if -3 <= exponent < 3 else short_exponent(f"{value:.2e}")
+
+
+def short_exponent(text: str) -> str:
+    """A number without what it does not need: 2.00e-08 becomes 2e-8."""
+    number, _, exponent = text.partition("e")
+    number = number.rstrip("0").rstrip(".") if "." in number else number
+    return f"{number}e{int(exponent)}"
 
 
 def bins_for(counts: np.ndarray, width: int) -> np.ndarray:
@@ -193,3 +340,9 @@ def number(value: float | None, digits: int = 3) -> str:
     if value != 0 and not 1e-3 <= abs(value) < 10**6:
         return f"{value:.{max(digits - 2, 1)}e}"
     return f"{value:.{digits}g}" if abs(value) < 10**digits else f"{value:.0f}"
+
+
+def value_at(series: Series, x: float) -> float | None:
+    """The value of a series at the last point at or before x; None before its first."""
+    before = np.flatnonzero(series.x <= x)
+    return float(series.y[before[-1]]) if len(before) else None

@@ -1,11 +1,14 @@
 """The configuration view: class means, weights and representations projected so that a simplex looks like one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from simplexlab.geometry import align_procrustes, regular_simplex, simplex_projection
 from simplexlab.tui.views.charts import ChartSpec, Series
+
+INNER_POINTS = 0.9
+TRAIL, FAR = 0.6, 0.55  # how strongly what is past, and what is far from the eye, stands out
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,7 @@ class Projected:
         labels: their classes, shape (n,).
         weights: classifier rows, scaled to the mean norm of the class means, shape (K, d), or None.
         ideal: vertices of the regular simplex closest to the class means, shape (K, d), or None where none exists.
+        projection: from representations into the picture, shape (h, d).
     """
 
     means: np.ndarray
@@ -25,6 +29,7 @@ class Projected:
     labels: np.ndarray
     weights: np.ndarray | None
     ideal: np.ndarray | None
+    projection: np.ndarray
 
 
 def project(geometry: dict[str, np.ndarray]) -> Projected | None:
@@ -58,22 +63,21 @@ def project(geometry: dict[str, np.ndarray]) -> Projected | None:
         labels=labels[np.isfinite(sample).all(axis=1)],
         weights=weights,
         ideal=None if ideal is None else ideal @ projection,
+        projection=projection,
     )
 
 
-def rotate(points: np.ndarray, yaw: float, pitch: float) -> np.ndarray:
-    """Turn points (n, 3) about the vertical axis by `yaw`, then about the horizontal one by `pitch`, in radians.
+def turned(points: np.ndarray, yaw: float, pitch: float) -> np.ndarray:
+    """Points (n, d) turned about the vertical axis by `yaw`, then about the horizontal one by `pitch`, in radians.
 
     Returns:
-        What the eye sees, shape (n, 2); points in the plane or on a line, shape (n, 2) or (n, 1), are not turned.
+        Right, up and towards the eye, shape (n, 3); points in the plane or on a line are not turned.
     """
-    if points.shape[1] == 1:
-        return np.column_stack([points[:, 0], np.zeros(len(points))])
-    if points.shape[1] == 2:
-        return points
+    if points.shape[1] < 3:
+        return np.pad(points, ((0, 0), (0, 3 - points.shape[1])))
     x, y, z = points.T
     x, z = x * np.cos(yaw) + z * np.sin(yaw), z * np.cos(yaw) - x * np.sin(yaw)
-    return np.column_stack([x, y * np.cos(pitch) - z * np.sin(pitch)])
+    return np.column_stack([x, y * np.cos(pitch) - z * np.sin(pitch), y * np.sin(pitch) + z * np.cos(pitch)])
 
 
 def edges(count: int) -> np.ndarray:
@@ -94,50 +98,102 @@ def spokes(points: np.ndarray) -> np.ndarray:
 
 
 def configuration_chart(
-    geometry: dict[str, np.ndarray] | None, yaw: float = 0.0, pitch: float = 0.0, most_edges: int = 4
+    geometry: dict[str, np.ndarray] | None,
+    yaw: float = 0.0,
+    pitch: float = 0.0,
+    most_edges: int = 4,
+    reach: float | None = None,
+    trail: list[dict[str, np.ndarray]] = (),
 ) -> ChartSpec:
-    """The configuration as a chart with equal axes.
+    """The configuration as a chart with equal axes; what is far from the eye is dimmer.
 
     Args:
         geometry: arrays of one evaluation, or None.
         yaw, pitch: how far the picture is turned, in radians.
         most_edges: up to this many classes the edges of the ideal simplex are drawn, beyond it spokes.
+        reach: how far other evaluations of the same run reach (`reach_of`), so that a replay keeps its scale.
+        trail: arrays of the evaluations before, oldest first: the way that the class means have come.
     """
     picture = project(geometry) if geometry else None
     if picture is None:
         return ChartSpec("Configuration", "", "", equal=True)
     series = []
-    flat = {
-        name: rotate(points, yaw, pitch)
+    seen = {
+        name: turned(points, yaw, pitch)
         for name in ("means", "sample", "weights", "ideal")
         if (points := getattr(picture, name)) is not None
     }
-    if "ideal" in flat:
-        ideal = flat["ideal"]
+    if "ideal" in seen:
+        ideal = seen["ideal"][:, :2]
         lines = ideal[edges(len(ideal))] if len(ideal) <= most_edges else spokes(ideal)
         series.append(Series("", *lines.T, colour="muted", marker="."))
-        series.append(Series("ideal simplex", *ideal.T, colour="ideal", kind="points", marker="□"))
+        series.append(Series("ideal", *ideal.T, colour="ideal", kind="points", marker="[]"))
+    for label, way in enumerate(_ways(picture, trail, yaw, pitch)):
+        series.append(Series("", *way.T, colour=label, marker=".", strength=TRAIL))
+    reach = 1.08 * max(reach or 0.0, _reach(picture)) or 1.0
     for label in np.unique(picture.labels):
-        points = flat["sample"][picture.labels == label]
-        series.append(Series("", *points.T, colour=int(label), kind="points", marker="·"))
-    if "weights" in flat:
-        for label, (x, y) in enumerate(flat["weights"]):
-            series.append(_point("weights" if not label else "", x, y, label, "+"))
-    for label, (x, y) in enumerate(flat["means"]):
-        series.append(_point("class means" if not label else "", x, y, label, class_marker(label)))
-    if len(flat["sample"]):
+        points = seen["sample"][picture.labels == label]
+        near = points[:, 2] > -reach / 4 if points[:, 2].any() else np.ones(len(points), bool)
+        for part, strength in ((points[~near], FAR), (points[near], 1.0)):
+            if len(part):
+                series.append(Series("", *part[:, :2].T, int(label), "points", "·", strength=strength))
+    for name, label in (("weights", "weights"), ("means", "means")):
+        if name in seen:
+            order = np.argsort(seen[name][:, 2], kind="stable")  # the nearest last, above the others
+            for index in order:
+                x, y, depth = seen[name][index]
+                marker = "+" if name == "weights" else class_marker(int(index))
+                point = Series(label if not index else "", np.array([x]), np.array([y]), int(index), "points", marker)
+                series.append(replace(point, strength=FAR if depth < -reach / 4 else 1.0))
+    if len(seen["sample"]):
         series.append(Series("points", np.empty(0), np.empty(0), "muted", "points", "·"))
-    reach = 1.08 * max(np.abs(points).max(initial=0.0) for points in flat.values()) or 1.0
     return ChartSpec(
-        "Configuration", "", "", tuple(series), x_limits=(-reach, reach), y_limits=(-reach, reach), equal=True
+        shadow_title(geometry), "", "", tuple(series), x_limits=(-reach, reach), y_limits=(-reach, reach), equal=True
     )
+
+
+def _ways(picture: Projected, trail: list[dict[str, np.ndarray]], yaw: float, pitch: float) -> list[np.ndarray]:
+    """Where each class mean came from, shapes (t + 1, 2)."""
+    shape = (len(picture.means), len(picture.projection))
+    before = [means for arrays in trail if (means := arrays.get("class_means")) is not None and means.shape == shape]
+    before = [means.astype(np.float64) @ picture.projection for means in before if np.isfinite(means).all()]
+    if not before:
+        return []
+    path = np.stack([*before, picture.means])
+    flat = turned(path.reshape(-1, path.shape[-1]), yaw, pitch)[:, :2].reshape(*path.shape[:2], 2)
+    return list(flat.transpose(1, 0, 2))
+
+
+def shadow_title(geometry: dict[str, np.ndarray]) -> str:
+    """The title, which tells where the picture is a shadow of more dimensions than it has."""
+    classes, space = geometry["class_means"].shape
+    shown, held = min(space, 2 if classes <= 3 else 3), min(space, classes - 1)
+    return f"Configuration: shadow of {held} dimensions" if held > shown else "Configuration"
+
+
+def depth_of(geometry: dict[str, np.ndarray] | None) -> int:
+    """Dimensions of the picture: 3 where it can be turned, 0 where there is none."""
+    means = (geometry or {}).get("class_means")
+    if means is None or means.ndim != 2:
+        return 0
+    return min(means.shape[1], 2 if len(means) <= 3 and means.shape[1] != 3 else 3)
+
+
+def reach_of(geometry: dict[str, np.ndarray]) -> float:
+    """The largest distance from the centre of what the picture of one evaluation has to show, however it is turned."""
+    picture = project(geometry)
+    return 0.0 if picture is None else _reach(picture)
+
+
+def _reach(picture: Projected) -> float:
+    """The reach of everything but the points farthest out, which would make all others small."""
+    parts = [part for part in (picture.means, picture.weights, picture.ideal) if part is not None]
+    norms = np.linalg.norm(picture.sample, axis=1)
+    inner = float(np.quantile(norms, INNER_POINTS)) if len(norms) else 0.0
+    return max(inner, *(float(np.linalg.norm(part, axis=1).max()) for part in parts))
 
 
 def class_marker(label: int) -> str:
     """The character of a class: its digit, then letters; a dot beyond those."""
     characters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
     return characters[label] if label < len(characters) else "●"
-
-
-def _point(label: str, x: float, y: float, colour: int, marker: str) -> Series:
-    return Series(label, np.array([x]), np.array([y]), colour, "points", marker)

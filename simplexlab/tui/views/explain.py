@@ -3,14 +3,17 @@
 import math
 from typing import Any
 
-from simplexlab.geometry import ORTHOGONAL_SIMILARITY, simplex_similarity
+from simplexlab.geometry import ORTHOGONAL_SIMILARITY, distance_from_optimum, simplex_similarity
+from simplexlab.geometry.catalogue import Statistic
 from simplexlab.tui.views.charts import number
-from simplexlab.tui.views.records import value
+from simplexlab.tui.views.records import bar, how_far, is_relu, optimum_name, value
 
 Record = dict[str, Any]
 COLLAPSED = 0.995
-NEAR = 0.005
+AT_OPTIMUM = 0.005  # largest deviation of γ, as a share of that of classes that coincide
 WAITING = "nothing was evaluated yet"
+FAR = "largest deviation of γ between class means from its optimum; 0: at it, 1: two class means coincide"
+NO_BOUND = "no bound is known for this loss"
 
 
 def loss(record: Record | None) -> str:
@@ -23,7 +26,7 @@ def loss(record: Record | None) -> str:
     if math.isnan(now) or record.get("diverged"):
         return "the loss is not finite: training diverged; try a smaller learning rate"
     if bound is None:
-        return f"loss {number(now, 5)}"
+        return f"loss {number(now, 5)}; {NO_BOUND}"
     text = f"loss {number(now, 5)}, {number(now - bound)} above its bound {number(bound, 5)}"
     return text if record.get("bound_is_exact", True) else f"{text} (approximate: {inexactness(record)})"
 
@@ -44,7 +47,7 @@ def excess(record: Record | None) -> str:
     """Excess over the bound, split into the floor of a ReLU encoder and what training left."""
     now = value(record, "excess")
     if now is None:
-        return WAITING
+        return WAITING if value(record, "loss") is None else NO_BOUND
     if math.isnan(now):
         return "the excess is not finite: training diverged"
     error = value(record, "excess_standard_error")
@@ -70,10 +73,14 @@ def errors(record: Record | None, fitted_at: int | None) -> str:
 
 def similarities(record: Record | None) -> str:
     """Angular similarities against the simplex and the floor of a ReLU encoder."""
-    between, within = value(record, "class_mean_similarity.mean"), value(record, "within_class_similarity.mean")
-    if between is None or within is None:
+    least, most = (value(record, f"class_mean_similarity.{key}") for key in ("minimum", "maximum"))
+    within = value(record, "within_class_similarity.mean")
+    if within is None:
         return WAITING
-    return f"γ between class means {between:.3f}, within classes {within:.3f} (1: collapsed)"
+    words = f"within classes γ is {number(within)} (1: collapsed)"
+    if least is None or most is None:
+        return words
+    return f"between class means γ runs from {number(least)} to {number(most)}; {words}"
 
 
 def gram(record: Record | None) -> str:
@@ -81,7 +88,7 @@ def gram(record: Record | None) -> str:
     classes, nc2 = value(record, "num_classes"), value(record, "nc2")
     if classes is None or nc2 is None:
         return WAITING
-    relu = "; a ReLU keeps uncentred cosines ≥ 0" if "frame_bound" in record else ""
+    relu = "; a ReLU keeps uncentred cosines ≥ 0" if is_relu(record) else ""
     return f"at the simplex every off-diagonal cosine is {-1 / (classes - 1):.3f}; NC2 {number(nc2)}{relu}"
 
 
@@ -96,23 +103,50 @@ def collapse(record: Record | None) -> str:
     return f"NC1 {number(nc1)}: {words}{agreement}"
 
 
+def group(rows: list[Statistic], record: Record | None) -> str:
+    """The numbers of a group of statistics, each beside its value at the optimum."""
+    parts = []
+    for row in rows:
+        found = value(record, row.key) if value(record, row.key) is not None else value(record, f"{row.key}.mean")
+        if found is not None:
+            best = value(record, f"optimum.{row.key}")
+            parts.append(f"{row.short} {number(found)}" + ("" if best is None else f" (optimum {number(best)})"))
+    return "; ".join(parts) or WAITING
+
+
+def memorisation(record: Record | None) -> str:
+    """What the encoder says of the flipped labels."""
+    given, true = value(record, "flipped_as_given"), value(record, "flipped_as_true")
+    if given is None or true is None:
+        return "no labels were flipped"
+    return f"of the flipped labels {given:.1%} are learned as given, {true:.1%} are seen through to the true class"
+
+
+def distance(record: Record | None) -> str:
+    """How far the class means are from their optimum, as a bar and a share."""
+    share = how_far(record)
+    if share is None:
+        return ""
+    return f"{bar(share)} {share:.0%} from the {optimum_name(record)}" + (" (at it)" if share <= AT_OPTIMUM else "")
+
+
 def configuration(record: Record | None) -> str:
     """How far the configuration is from the optimum, and why."""
-    between, within = value(record, "class_mean_similarity.mean"), value(record, "within_class_similarity.mean")
-    classes = value(record, "num_classes")
-    if between is None or within is None or classes is None:
+    within, classes = value(record, "within_class_similarity.mean"), value(record, "num_classes")
+    if within is None or classes is None:
         return WAITING
-    spread = "classes have collapsed" if within >= COLLAPSED else f"classes are spread (γ within {within:.3f})"
-    simplex = simplex_similarity(int(classes))
-    distance = between - simplex
-    if abs(distance) <= NEAR:
-        return f"{spread}; class means are at the simplex"
-    text = f"{spread}; class means are still {distance:.3f} in γ from the simplex"
-    if "frame_bound" not in record:
-        return text
-    if abs(between - ORTHOGONAL_SIMILARITY) <= NEAR:
-        return f"{text}: the ReLU floor"
-    return f"{text}, of which {ORTHOGONAL_SIMILARITY - simplex:.3f} is the ReLU floor"
+    spread = "classes have collapsed" if within >= COLLAPSED else f"classes are spread (γ within {number(within)})"
+    far = how_far(record)
+    if far is None:
+        dimension = value(record, "dimension")
+        if dimension is not None and classes > dimension:
+            return f"{spread}; {classes:.0f} classes have no {optimum_name(record)} in {dimension:.0f} dimensions"
+        return spread
+    text = f"{spread}; {distance(record)}"
+    if is_relu(record):
+        floor = distance_from_optimum([ORTHOGONAL_SIMILARITY], simplex_similarity(int(classes)))
+        text += f", which a ReLU keeps {floor:.0%} from the simplex"
+    return text
 
 
 def run(record: Record | None, state: str, message: str | None, fitted_at: int | None) -> str:

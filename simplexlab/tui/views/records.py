@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from simplexlab.config import Experiment
+from simplexlab.geometry import ORTHOGONAL_SIMILARITY, distance_from_optimum, simplex_similarity
+from simplexlab.objectives import of_run
 from simplexlab.runs import Run
 
 
@@ -35,6 +37,56 @@ def column(records: list[dict[str, Any]], key: str) -> tuple[np.ndarray, np.ndar
     return x, y
 
 
+def is_relu(record: dict[str, Any] | None) -> bool:
+    """Whether the encoder ends in a ReLU, whose optimum is the orthogonal frame."""
+    return value(record, "frame_bound") is not None
+
+
+def optimum_name(record: dict[str, Any] | None) -> str:
+    """What the optimal class means are called."""
+    return "orthogonal frame" if is_relu(record) else "simplex"
+
+
+def how_far(record: dict[str, Any] | None) -> float | None:
+    """How far the class means are from their optimum: 0 at it, 1 where two of them coincide.
+
+    The largest deviation of γ from its value at the optimum, the regular simplex or for an encoder that ends in a ReLU
+    the orthogonal frame, as a share of 1 − γ* (`geometry.distance_from_optimum`). The one number behind the bars of the
+    picture, the table and Compare.
+
+    Returns:
+        None where nothing was measured, or where no simplex (K > h + 1) or frame (K > h) fits the dimension.
+    """
+    deviation, best = value(record, "similarity_deviation"), value(record, "optimum.class_mean_similarity")
+    ends = [value(record, f"class_mean_similarity.{end}") for end in ("minimum", "maximum")]
+    classes, dimension = value(record, "num_classes"), value(record, "dimension")
+    if classes is None or classes < 2 or None in ends or any(map(math.isnan, ends)):
+        return None
+    if dimension is not None and classes > dimension + (0 if is_relu(record) else 1):
+        return None
+    if deviation is not None and best is not None and math.isfinite(deviation):
+        return distance_from_optimum([best + deviation], best)
+    if is_relu(record):
+        return distance_from_optimum(ends, ORTHOGONAL_SIMILARITY)
+    return distance_from_optimum(ends, simplex_similarity(int(classes)))
+
+
+def bar(share: float, width: int = 5) -> str:
+    """A share as a bar of blocks, empty at 0."""
+    full = min(max(round(share * width), 0), width)
+    return "▰" * full + "▱" * (width - full)
+
+
+def big_numbers(record: dict[str, Any] | None) -> tuple[str, str, str]:
+    """Iteration, train error and how far, the last two in percent, as the projector mode shows them."""
+    iteration, error, far = value(record, "iteration"), value(record, "train_error"), how_far(record)
+    return (
+        "–" if iteration is None else f"{iteration:.0f}",
+        "–" if error is None or math.isnan(error) else f"{100 * error:.1f}",
+        "–" if far is None else f"{100 * far:.0f}",
+    )
+
+
 def experiment_of(run: Run) -> dict[str, Any]:
     """The options of a run, {} where they cannot be read."""
     options = run.config.get("experiment")
@@ -51,6 +103,16 @@ def option(run: Run, name: str) -> Any:
     return experiment_of(run).get(name)
 
 
+def going_to(run: Run) -> int | None:
+    """The last iteration of a run that goes on; None where it has ended, or does not say."""
+    return run.status.total or None if run.status.state in ("running", "queued") else None
+
+
+def unit_of(run: Run) -> str:
+    """What one value of a run's loss is, in words."""
+    return {"mean": "mean over points", "sum": "sum over a batch"}.get(of_run(run.config).reduction, "")
+
+
 def repeat_command(run: Run) -> str:
     """The shell command that repeats a run, "" where it is unknown."""
     command = run.config.get("command")
@@ -60,6 +122,18 @@ def repeat_command(run: Run) -> str:
 def tolerance(run: Run) -> float:
     """Train error at or below which the labels count as fitted."""
     return float(option(run, "tolerance") or 0.0)
+
+
+def is_fitted(run: Run) -> bool:
+    """Whether the newest evaluation of a run fits its labels."""
+    error = value(run.metrics, "train_error")
+    return error is not None and error <= tolerance(run)
+
+
+def named(runs: list[Run], most: int = 5) -> str:
+    """The names of some runs, and how many more there are."""
+    names = ", ".join(run.name for run in runs[:most])
+    return names + (f" and {len(runs) - most} more" if len(runs) > most else "")
 
 
 def time_to_fit(run: Run, records: list[dict[str, Any]] | None = None) -> int | None:

@@ -2,15 +2,21 @@
 
 from typing import Any
 
+import numpy as np
 from rich.text import Text
 
 from simplexlab.dataset_name import dataset_title
+from simplexlab.geometry.catalogue import rows_of
+from simplexlab.objectives import of_run
 from simplexlab.runs import Run, summarise
 from simplexlab.tui.views.charts import number
 from simplexlab.tui.views.records import (
     age,
+    bar,
+    column,
     duration,
     experiment_of,
+    how_far,
     kind_of,
     options_line,
     repeat_command,
@@ -39,30 +45,39 @@ COLUMNS = {
     "corrupt": "p",
     "progress": "iteration",
     "train_error": "error",
+    "error_curve": "error curve",
     "excess": "excess",
+    "excess_curve": "excess curve",
+    "far": "how far",
     "fit": "fit",
     "age": "age",
 }
-NARROW_COLUMNS = ("mark", "state", "name", "loss", "corrupt", "progress", "train_error", "excess", "fit", "age")
-SORTABLE = ("age", "name", "state", "loss", "corrupt", "progress", "train_error", "excess", "fit")
+CURVES = {"error_curve": ("train_error", False), "excess_curve": ("excess", True)}  # key, whether in powers of ten
+MIDDLE_COLUMNS = tuple(column for column in COLUMNS if column not in CURVES)
+NARROW_COLUMNS = tuple(column for column in MIDDLE_COLUMNS if column != "dataset")
+NARROW_NAMES = {"progress": "iter.", "train_error": "error", "far": "far"}
+SORTABLE = ("age", "name", "state", "loss", "corrupt", "progress", "train_error", "excess", "far", "fit")
+SPARKS = "▁▂▃▄▅▆▇█"
+SPARK_WIDTH = 12
 
 
-def cells(run: Run, marked: bool, narrow: bool) -> dict[str, Text]:
-    """One row of the table, by column; its numbers are those of `simplexlab runs`."""
+def cells(run: Run, marked: bool, narrow: bool, room: int = 80) -> dict[str, Text]:
+    """One row of the table, by column, names in so much room; its numbers are those of `simplexlab runs`."""
     row = summarise(run)
     sign, style = STATE_SIGNS.get(row["state"], ("?", "bad"))
-    name = run.name if not narrow or len(run.name) <= 18 else run.name[:17] + "…"
     dataset = dataset_title(str(row["dataset"] or row["kind"] or "–"))
+    far = how_far(run.metrics)
     texts = {
         "mark": Text("●" if marked else " "),
         "state": Text(f"{sign} {'version' if row['state'] == 'unknown version' else row['state']}", STYLES[style]),
-        "name": Text(name),
+        "name": Text(shortened(run.name, room)),
         "dataset": Text(dataset[:16]),
-        "loss": Text(row["loss"] or "–"),
+        "loss": Text(shortened(of_run(run.config).name, 8) if row["loss"] else "–"),
         "corrupt": Text("–" if row["corrupt"] is None else f"{row['corrupt']:g}"),
-        "progress": Text(progress(run, 5 if narrow else 10)),
+        "progress": Text(progress(run, 3 if narrow else 10)),
         "train_error": Text("–" if row["train_error"] is None else f"{row['train_error']:.1%}", justify="right"),
         "excess": Text(number(row["excess"]), justify="right"),
+        "far": Text("–" if far is None else f"{far:.0%}" if narrow else f"{bar(far)} {far:4.0%}", justify="right"),
         "fit": Text(fit(run), justify="right"),
         "age": Text(duration(age(run)), justify="right"),
     }
@@ -70,6 +85,24 @@ def cells(run: Run, marked: bool, narrow: bool) -> dict[str, Text]:
         for text in texts.values():
             text.append(" ")
     return texts
+
+
+def shortened(name: str, most: int) -> str:
+    """A name in so many characters."""
+    return name if len(name) <= most else name[: most - 1] + "…"
+
+
+def spark(records: list[dict[str, Any]], key: str, log: bool) -> str:
+    """A curve in a few characters, from its lowest to its highest value; in powers of ten where `log`."""
+    _, y = column(records, key)
+    y = y[np.isfinite(y) & ((y > 0) if log else True)]
+    if len(y) < 2:
+        return ""
+    y = np.log10(y) if log else y
+    y = y[np.linspace(0, len(y) - 1, min(SPARK_WIDTH, len(y))).round().astype(int)]
+    low, high = (y.min(), y.max()) if log else (min(y.min(), 0.0), y.max())
+    heights = ((y - low) / ((high - low) or 1.0) * (len(SPARKS) - 1)).round().astype(int)
+    return "".join(SPARKS[height] for height in heights)
 
 
 def progress(run: Run, width: int) -> str:
@@ -93,7 +126,8 @@ def sort_key(run: Run, key: str) -> tuple:
     """Orders runs by a column; those without a value come last."""
     row = summarise(run)
     columns = {"name": "run", "progress": "iteration", "fit": "time_to_fit"}
-    found: Any = age(run) if key == "age" else row[columns.get(key, key)]
+    special = {"age": age, "far": lambda run: how_far(run.metrics)}
+    found: Any = special[key](run) if key in special else row[columns.get(key, key)]
     if found is None:
         return (1, 0.0, "", run.name)
     return (0, 0.0, found, run.name) if isinstance(found, str) else (0, float(found), "", run.name)
@@ -106,12 +140,13 @@ def matches(run: Run, words: str) -> bool:
     return all(word in text for word in words.lower().split())
 
 
-def headline(run: Run) -> Text:
-    """Name, state, loss, corruption and progress in one line."""
+def headline(run: Run, unreadable: int = 0, width: int = 140) -> Text:
+    """Name, state, progress, loss and corruption in one line; and how many metrics lines could not be read."""
     sign, style = STATE_SIGNS.get(run.status.state, ("?", "bad"))
     text = Text(no_wrap=True, overflow="ellipsis")
     text.append(run.name, "bold")
     text.append(f"  {sign} {run.status.state}", STYLES[style])
+    text.append(f"  {progress(run, 12 if width >= 100 else 4)} of {run.status.total}")
     options = experiment_of(run)
     if kind_of(run) == "toy":
         text.append(
@@ -119,7 +154,8 @@ def headline(run: Run) -> Text:
         )
     elif options:
         text.append(f"  {options.get('dataset')} · {options.get('loss')} · corruption {options.get('corrupt')}")
-    text.append(f"  {progress(run, 12)} of {run.status.total}")
+    if unreadable:
+        text.append(f"  {unreadable} metrics lines cannot be read", STYLES["bad"])
     if run.status.message:
         text.append(f"  {run.status.message}", STYLES["bad"] if style == "bad" else "dim")
     return text
@@ -150,9 +186,11 @@ def facts(run: Run, record: dict[str, Any] | None, log: list[str]) -> Text:
             if train is not None:
                 tail = "" if test is None else f", test {test:.2%}"
                 line(f"by {policy.replace('_', ' ')}", f"train {train:.2%}{tail}")
-        for key, name in (("alignment", "alignment"), ("uniformity", "uniformity"), ("norms.mean", "mean norm")):
-            if value(record, key) is not None:
-                line(name, number(value(record, key), 4))
+        for row in rows_of(run.config):
+            if row.group in ("spread", "own") and (found := value(record, row.key)) is not None:
+                line(row.short, number(found, 4))
+        if value(record, "norms.mean") is not None:
+            line("mean norm", number(value(record, "norms.mean"), 4))
     line("time to fit", fit(run))
     if command := repeat_command(run):
         line("repeat with", command)

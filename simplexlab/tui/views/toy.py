@@ -5,6 +5,7 @@ import itertools
 import shlex
 from pathlib import Path
 
+from simplexlab.config import format_value
 from simplexlab.errors import UsageError
 from simplexlab.toy.settings import Toy
 from simplexlab.tui.views.form import parse_word
@@ -24,6 +25,18 @@ FIELDS = {
 CHOICES = {"loss": ("ce", "sc"), "classes": ("2", "3", "4", "5"), "dimension": ("2", "3")}
 # These belong to one loss; the other does without them.
 OF_LOSS = {"weight_decay": "ce", "temperature": "sc"}
+
+
+def default_text(name: str) -> str:
+    """The default of a field; both where it differs between the losses."""
+    if name == "loss":
+        return ", ".join(CHOICES["loss"])
+    resolved = {loss: Toy(loss=loss).resolve() for loss in CHOICES["loss"]}
+    found = {loss: getattr(toy, name) for loss, toy in resolved.items() if OF_LOSS.get(name) in (None, loss)}
+    words = {loss: "all points" if value is None else format_value(value) for loss, value in found.items()}
+    if len(set(words.values())) == 1:
+        return next(iter(words.values()))
+    return ", ".join(f"{loss} {word}" for loss, word in words.items())
 
 
 def toys(texts: dict[str, str], run_dir: Path) -> list[Toy]:

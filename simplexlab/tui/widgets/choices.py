@@ -92,7 +92,7 @@ class Choices(Static, can_focus=True):
         end = 0
         for index, word in enumerate(self.words):
             chosen = word in self.chosen
-            default = not self.chosen and word == self.default
+            default = not self.chosen and word in self.default.split(", ")
             style = "bold" if chosen else "" if default else "dim"
             if index == self.cursor and self.has_focus:
                 style += " reverse"

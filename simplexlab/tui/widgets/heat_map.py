@@ -2,58 +2,43 @@
 
 import numpy as np
 from rich.color import Color
+from rich.segment import Segment
 from rich.style import Style
 from rich.text import Text
-from textual.widgets import Static
 
-from simplexlab.tui.views.charts import HeatMapSpec
+from simplexlab.tui.views.charts import Matrix
 from simplexlab.tui.widgets.palette import colour, diverging
+from simplexlab.tui.widgets.picture import WAITING, Picture
 
 SHADES = "≡=- .:+*#@"
+GAP = 2
 
 
-class HeatMap(Static, can_focus=True):
+class HeatMap(Picture):
     """Draws a `HeatMapSpec`: blue below 0, orange above; without colour a character each tenth of the range."""
 
-    ALLOW_SELECT = False
-    DEFAULT_CSS = """
-    HeatMap { width: 1fr; height: 1fr; padding: 0 1; text-wrap: nowrap; }
-    """
-
-    def __init__(self, spec: HeatMapSpec | None = None, **arguments):
-        super().__init__(**arguments)
-        self.spec = spec or HeatMapSpec("")
-
-    def show(self, spec: HeatMapSpec) -> None:
-        """Draw another description."""
-        self.spec = spec
-        self.refresh()
-
-    def render(self) -> Text:
-        """The matrices side by side, each under its name and the mean off its diagonal."""
-        if not self.spec.matrices:
-            return Text("nothing was evaluated yet")
-        dark, plain = self.app.current_theme.dark, getattr(self.app, "plain", False)
-        gap = 2
-        width = (self.content_size.width - gap * (len(self.spec.matrices) - 1)) // len(self.spec.matrices)
-        rows = self.content_size.height - 2
-        blocks = [_matrix(name, matrix, width, rows, dark, plain) for name, matrix in self.spec.matrices]
-        text = Text(no_wrap=True, overflow="crop")
+    def paint(self, width: int, height: int) -> list[list[Segment]]:
+        """The matrices side by side, each under its name and the number that sums it up."""
+        matrices = self.spec.matrices
+        if not matrices:
+            return [[Segment(f" {WAITING}")]]
+        each = (width - 2 - GAP * (len(matrices) - 1)) // len(matrices)
+        blocks = [_matrix(matrix, each, height - 2, self.dark, self.plain) for matrix in matrices]
+        lines = []
         for line in range(max(map(len, blocks))):
-            for index, block in enumerate(blocks):
-                part = block[line] if line < len(block) else Text()
-                part.pad_right(max(width + gap - part.cell_len, 0)) if index + 1 < len(blocks) else None
+            text = Text(" ", no_wrap=True)
+            for block in blocks:
+                part = block[line].copy() if line < len(block) else Text()
+                part.pad_right(max(each + GAP - part.cell_len, 0))
                 text.append_text(part)
-            text.append("\n")
-        text.append_text(_scale(dark, plain))
-        return text
+            lines.append(text)
+        lines.append(Text(" ").append_text(_scale(self.spec.low, self.spec.unit, self.dark, self.plain)))
+        return [self.segments(line) for line in lines]
 
 
-def _matrix(name: str, matrix: np.ndarray, width: int, rows: int, dark: bool, plain: bool) -> list[Text]:
-    classes = len(matrix)
-    off = (matrix.sum() - np.trace(matrix)) / max(classes * (classes - 1), 1)
-    title = Text(f"{name}, mean {off:+.3f}", no_wrap=True)
-    title.truncate(width)
+def _matrix(shown: Matrix, width: int, rows: int, dark: bool, plain: bool) -> list[Text]:
+    matrix, classes = shown.values, len(shown.values)
+    title = Text(_title(shown.name, shown.now, width), no_wrap=True)
     if rows < 1 or width < 1:
         return [title]
     down = 1 if plain else 2  # values above each other in one cell
@@ -64,6 +49,13 @@ def _matrix(name: str, matrix: np.ndarray, width: int, rows: int, dark: bool, pl
     wide = max(1, min(width // columns, 2 * high))
     shown = np.repeat(np.repeat(shown, high, axis=0), wide, axis=1)
     return [title, *(_plain_line(row) for row in shown)] if plain else [title, *_coloured(shown, dark)]
+
+
+def _title(name: str, now: str, width: int) -> str:
+    """The name with the number; where there is no room the words go, the number stays."""
+    number = now.split()[-1]
+    words = (f"{name}, {now}", f"{name} {number}", f"{name[:4]}… {number}", number)
+    return next((one for one in words if len(one) <= width), "")
 
 
 def _coloured(shown: np.ndarray, dark: bool) -> list[Text]:
@@ -97,11 +89,11 @@ def _shrink(matrix: np.ndarray, lines: int, columns: int) -> np.ndarray:
     return sums / counts
 
 
-def _scale(dark: bool, plain: bool) -> Text:
+def _scale(low: int, unit: str, dark: bool, plain: bool) -> Text:
+    ends = ("−1" if low else "0", "+1" if low else "1")
     if plain:
-        return Text(f"−1 {SHADES} +1")
-    text = Text("−1 ", no_wrap=True)
-    for value in np.linspace(-1, 1, 11):
+        return Text(f"{ends[0]} {SHADES if low else SHADES[len(SHADES) // 2 :]} {ends[1]} {unit}")
+    text = Text(f"{ends[0]} ", no_wrap=True)
+    for value in np.linspace(low, 1, 11):
         text.append("█", Style(color=Color.from_rgb(*diverging(value, dark))))
-    text.append(" +1", colour("muted", dark))
-    return text
+    return text.append(f" {ends[1]} {unit}", colour("muted", dark))

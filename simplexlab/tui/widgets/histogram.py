@@ -1,65 +1,54 @@
 """Histograms as strips of block characters, one above the other over one axis."""
 
 import numpy as np
-from rich.text import Text
-from textual.widgets import Static
+from rich.segment import Segment
 
-from simplexlab.tui.views.charts import Histogram, HistogramSpec, bins_for
+from simplexlab.tui.views.charts import Histogram, bins_for, number
 from simplexlab.tui.widgets.palette import colour
+from simplexlab.tui.widgets.picture import WAITING, Picture, arrange, style_of
 
 BLOCKS = " ▁▂▃▄▅▆▇█"
 
 
-class Histograms(Static, can_focus=True):
+class Histograms(Picture):
     """Draws a `HistogramSpec`; each strip grows with the room there is."""
 
-    ALLOW_SELECT = False
-    DEFAULT_CSS = """
-    Histograms { width: 1fr; height: 1fr; padding: 0 1; text-wrap: nowrap; }
-    """
-
-    def __init__(self, spec: HistogramSpec | None = None, **arguments):
-        super().__init__(**arguments)
-        self.spec = spec or HistogramSpec("", "")
-
-    def show(self, spec: HistogramSpec) -> None:
-        """Draw another description."""
-        self.spec = spec
-        self.refresh()
-
-    def render(self) -> Text:
+    def paint(self, width: int, height: int) -> list[list[Segment]]:
         """The strips, their marks and the axis."""
-        width, height = self.content_size.width, self.content_size.height
         histograms = self.spec.histograms
-        if not histograms or width < 10:
-            return Text("nothing was evaluated yet" if not histograms else "")
-        dark = self.app.current_theme.dark
+        if not histograms or width < 12:
+            return [[Segment(f" {WAITING}" if not histograms else "")]]
+        width -= 2
         each = max((height - 1) // len(histograms), 2)
-        labelled = each >= 3
-        text = Text(no_wrap=True, overflow="crop")
+        lines = []
         for index, histogram in enumerate(histograms):
-            _strip(text, histogram, index, width, max(each - (2 if labelled else 1), 1), dark, labelled)
+            lines += self._strip(histogram, index, width, each)
+        lines = lines[: height - 1]
         axis = "0" + "γ".center(width - 2) + "1"
-        text.append(axis, colour("muted", dark))
-        return text
+        lines.append([Segment(axis, style_of(colour("muted", self.dark)))])
+        return [[Segment(" "), *line] for line in lines]
 
-
-def _strip(text: Text, histogram: Histogram, index: int, width: int, rows: int, dark: bool, labelled: bool) -> None:
-    head = Text(histogram.label, f"bold {colour(index, dark)}")
-    if histogram.mean is not None:
-        head.append(f" {histogram.mean:.3f}", "not bold")
-    for mark in histogram.marks:
-        head.append(f"  ▲{mark.label}", f"not bold {colour(mark.colour, dark)}")
-    head.truncate(width)
-    text.append_text(head).append("\n")
-    heights = bins_for(histogram.counts, width)
-    heights = heights / (heights.max() or 1.0) * rows
-    for row in range(rows - 1, -1, -1):
-        cells = np.clip(np.ceil((heights - row) * 8), 0, 8).astype(int)
-        text.append("".join(BLOCKS[cell] for cell in cells) + "\n", colour(index, dark))
-    if labelled:
-        line = Text("─" * width + "\n", colour("muted", dark))
-        for mark in histogram.marks:
-            place = min(int(mark.at * width), width - 1)
-            line = line[:place] + Text("▲", colour(mark.colour, dark)) + line[place + 1 :]
-        text.append_text(line)
+    def _strip(self, histogram: Histogram, index: int, width: int, each: int) -> list[list[Segment]]:
+        """The name with its numbers, the blocks, and below them the marks where there is room."""
+        dark = self.dark
+        mean = "" if histogram.mean is None else number(histogram.mean)
+        entries = [("■", colour(index, dark), histogram.label, mean)]
+        entries += [("▲", colour(mark.colour, dark), mark.label, mark.now) for mark in histogram.marks]
+        marked = each >= 3
+        rows = max(each - (2 if marked else 1), 1)
+        heights = bins_for(histogram.counts, width)
+        heights = heights / (heights.max() or 1.0) * rows
+        lines = arrange(entries, width)
+        for row in range(rows - 1, -1, -1):
+            cells = np.clip(np.ceil((heights - row) * 8), 0, 8).astype(int)
+            lines.append([Segment("".join(BLOCKS[cell] for cell in cells), style_of(colour(index, dark)))])
+        if marked:
+            places = {min(int(mark.at * width), width - 1): colour(mark.colour, dark) for mark in histogram.marks}
+            muted = style_of(colour("muted", dark))
+            lines.append(
+                [
+                    Segment("▲", style_of(places[column])) if column in places else Segment("─", muted)
+                    for column in range(width)
+                ]
+            )
+        return lines

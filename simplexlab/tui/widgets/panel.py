@@ -10,59 +10,72 @@ from textual.widget import Widget
 from textual.widgets import Static, Tab, Tabs
 
 from simplexlab.tui.views.charts import Spec
-from simplexlab.tui.widgets.chart import Chart
 
 WIDE, HIGH = 100, 30
+AROUND = 3  # rows of a screen beside its panels
 
 
 class Panel(Vertical):
-    """A picture under a title.
+    """A picture with its legend under a title, and one line that says what it means.
 
     Args:
         title: Title in the border.
         body: The widget that draws; one with `show(spec)` is a picture and can be exported.
-        name: Short name for its tab.
+        tab: Short name for its tab.
+        said: Whether there is room for its meaning.
     """
 
     DEFAULT_CSS = """
     Panel { border: round $foreground 30%; border-title-color: $text-accent; padding: 0; height: 1fr; width: 1fr; }
     Panel:focus-within { border: round $accent; }
-    Panel > .legend { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
-    Panel > .meaning { height: 3; padding: 0 1; color: $text-muted; display: none; }
-    Panel > .meaning.-said { display: block; }
+    Panel > .meaning { height: 3; padding: 0 1; color: $text-muted; }
     """
 
-    def __init__(self, title: str, body: Widget, *, id: str, tab: str | None = None, classes: str | None = None):
+    def __init__(
+        self,
+        title: str,
+        body: Widget,
+        *,
+        id: str,
+        tab: str | None = None,
+        classes: str | None = None,
+        said: bool = True,
+    ):
         super().__init__(id=id, classes=classes)
+        self.said = said
         self.border_title = title
         self.tab = tab or title
         self.body = body
+        self.meaning = ""
 
     def compose(self) -> ComposeResult:
-        """The legend, the picture, the meaning."""
-        if isinstance(self.body, Chart):
-            yield Static(classes="legend")
+        """The picture, the meaning."""
         yield self.body
-        yield Static(classes="meaning", markup=False)
+        if self.said:
+            yield Static(classes="meaning", markup=False)
 
     @property
     def spec(self) -> Spec | None:
         """What is drawn, None for a panel of text."""
         return getattr(self.body, "spec", None)
 
-    def show(self, spec: Spec, meaning: str = "") -> None:
-        """Draw a description with its meaning."""
-        self.border_title = spec.title
+    def show(self, spec: Spec, meaning: str = "", title: str = "") -> None:
+        """Draw a description with its meaning, under a title of its own or the description's."""
+        self.entitle(title or spec.title)
         self.body.show(spec)
-        if isinstance(self.body, Chart):
-            self.query_one(".legend", Static).update(self.body.legend(), layout=False)
         self.explain(meaning)
+
+    def entitle(self, title: str) -> None:
+        """Change the title; one that stays is not painted again, and the panel with it."""
+        if title != self.border_title:
+            self.border_title = title
 
     def explain(self, meaning: str) -> None:
         """Say what the panel means now."""
-        line = self.query_one(".meaning", Static)
-        line.set_class(bool(meaning), "-said")
-        line.update(meaning, layout=False)  # its height is fixed, and a new layout draws the whole screen again
+        if self.said and meaning != self.meaning:
+            self.meaning = meaning
+            # Its height is fixed, and a new layout draws the whole screen again.
+            self.query_one(".meaning", Static).update(meaning, layout=False)
 
 
 class Facts(VerticalScroll):
@@ -79,17 +92,22 @@ class Facts(VerticalScroll):
 
     def on_mount(self) -> None:
         """Nothing is said yet."""
-        self._lines = -1
+        self._text = Text()
 
     def say(self, text: Text) -> None:
         """Show other lines."""
-        lines = text.plain.count("\n")
-        self.query_one(Static).update(text, layout=lines != self._lines)
-        self._lines = lines
+        if text != self._text:
+            self.query_one(Static).update(text, layout=text.plain.count("\n") != self._text.plain.count("\n"))
+            self._text = text
 
 
 class Panels(Container):
-    """Panels in a grid; one at a time under tabs where there is little room, or when one is enlarged."""
+    """Panels in a grid; one at a time under tabs where there is little room, or when one is enlarged.
+
+    Args:
+        panels: In the order of their numbers.
+        projected: Those that stay in projector mode.
+    """
 
     DEFAULT_CSS = """
     Panels { height: 1fr; }
@@ -104,14 +122,21 @@ class Panels(Container):
     enlarged = reactive(False)
     active = reactive("")
 
-    def __init__(self, *panels: Panel, id: str | None = None):
+    def __init__(self, *panels: Panel, id: str | None = None, projected: tuple[str, ...] = ()):
         super().__init__(id=id)
         self.panels = panels
+        for panel in panels:
+            panel.set_class(panel.id in projected, "-projected")
         self.set_reactive(Panels.active, panels[0].id)
 
     def compose(self) -> ComposeResult:
         """The tabs and the grid."""
-        yield Tabs(*(Tab(f"{n} {panel.tab}", id=f"tab-{panel.id}") for n, panel in enumerate(self.panels, start=1)))
+        tabs = Tabs(*(Tab(f"{n} {panel.tab}", id=f"tab-{panel.id}") for n, panel in enumerate(self.panels, start=1)))
+        # As it will be, as far as can be told now: every change of layout paints the whole screen again.
+        width, height = self.app.size
+        tabs.display = width < WIDE or height - AROUND < HIGH
+        self.set_class(tabs.display, "-single")
+        yield tabs
         with Grid():
             yield from self.panels
 

@@ -1,5 +1,6 @@
 """The time slider: chooses the evaluation that is shown, or follows the newest."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from rich.text import Text
@@ -8,6 +9,8 @@ from textual.events import MouseDown, MouseMove, MouseUp
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Static
+
+from simplexlab.tui.views.events import Event
 
 FRAME_SECONDS = 0.2
 
@@ -36,13 +39,17 @@ class TimeSlider(Static, can_focus=True):
     def __init__(self, id: str | None = None):
         super().__init__(id=id)
         self.frames: list[int] = []
+        self.events: list[Event] = []
 
     def on_mount(self) -> None:
         """Start the clock of the replay, paused."""
         self._clock = self.set_interval(FRAME_SECONDS, self._tick, pause=True)
 
-    def follow(self, frames: list[int]) -> None:
-        """Take in the evaluations there are; the chosen one stays chosen."""
+    def follow(self, frames: list[int], events: Iterable[Event] = ()) -> None:
+        """Take in the evaluations there are and what happened at them; the chosen one stays chosen."""
+        if frames == self.frames and list(events) == self.events:
+            return
+        self.events = list(events)
         chosen = self.iteration if self.position is not None else None
         self.frames = frames
         if chosen is not None:
@@ -60,6 +67,25 @@ class TimeSlider(Static, can_focus=True):
         """Go some evaluations forward or back."""
         self.playing = False
         self._go(by)
+
+    def go_to(self, iteration: float) -> None:
+        """Go to the evaluation nearest to an iteration."""
+        if self.frames:
+            self.playing = False
+            position = min(range(len(self.frames)), key=lambda place: abs(self.frames[place] - iteration))
+            self.position = None if position == len(self.frames) - 1 else position
+
+    def jump(self, direction: int) -> None:
+        """Go to the next event, or to the one before."""
+        here = self.iteration
+        places = sorted({self._frame_of(event) for event in self.events} - {here}) if here is not None else []
+        places = [place for place in places if (place > here) == (direction > 0)]
+        if places:
+            self.go_to(places[0] if direction > 0 else places[-1])
+
+    def _frame_of(self, event: Event) -> int:
+        """The first recorded evaluation that shows an event."""
+        return next((frame for frame in self.frames if frame >= event.iteration), self.frames[-1])
 
     def action_first(self) -> None:
         """Go to the first evaluation."""
@@ -132,17 +158,35 @@ class TimeSlider(Static, can_focus=True):
         self.position = None if target > last else max(target, 0)
 
     def _track(self) -> tuple[int, int]:
-        return 18, max(self.content_size.width - 18 - 8, 1)
+        return 18, max(self.content_size.width - 18 - max(8, len(self._tail())), 1)
+
+    def _tail(self) -> str:
+        """What is shown: the newest, or which of all; and what happened there."""
+        if not self.frames:
+            return ""
+        last = len(self.frames) - 1
+        place = " newest" if self.position is None else f" {min(self.position, last) + 1}/{last + 1}"
+        words = [event.words for event in self.events if self._frame_of(event) == self.iteration]
+        return f"{place} {', '.join(words)}" if words and self.content_size.width >= 70 else place
 
     def render(self) -> Text:
-        """Iteration, track, whether the newest is followed."""
+        """Iteration, track with its events, whether the newest is followed."""
         if not self.frames:
             return Text("no geometry was recorded yet", style="dim")
         start, width = self._track()
         last = len(self.frames) - 1
         at = last if self.position is None else min(self.position, last)
-        place = round(at / last * (width - 1)) if last else width - 1
+        place = self._column(at, width)
         sign = "▶" if self.playing and self.direction > 0 else "◀" if self.playing else "‖"
-        track = "━" * place + "●" + "─" * (width - 1 - place)
-        tail = " newest" if self.position is None else f" {at + 1}/{last + 1}"
-        return Text(f"{sign} iteration {self.iteration}".ljust(start)[:start] + track + tail, no_wrap=True)
+        track = list("━" * place + "●" + "─" * (width - 1 - place))
+        for event in self.events:
+            column = self._column(self.frames.index(self._frame_of(event)), width)
+            if column != place:
+                track[column] = event.sign
+        text = Text(f"{sign} iteration {self.iteration}".ljust(start)[:start] + "".join(track) + self._tail())
+        text.no_wrap = True
+        return text
+
+    def _column(self, position: int, width: int) -> int:
+        last = len(self.frames) - 1
+        return round(position / last * (width - 1)) if last else width - 1

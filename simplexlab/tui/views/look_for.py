@@ -1,0 +1,140 @@
+"""What to look for in a panel: three sentences, with the numbers of the run that is shown."""
+
+from typing import Any
+
+from simplexlab.geometry import ORTHOGONAL_SIMILARITY, simplex_similarity
+from simplexlab.geometry.catalogue import Statistic
+from simplexlab.tui.views.charts import number
+from simplexlab.tui.views.explain import inexactness
+from simplexlab.tui.views.records import how_far, is_relu, optimum_name, value
+
+Record = dict[str, Any]
+
+
+def look_for(panel: str, record: Record | None, fitted_at: int | None, unit: str, rows: list[Statistic] = ()) -> str:
+    """Three sentences on a panel.
+
+    Args:
+        panel: loss, excess, configuration, errors, memorisation, similarities, gram, confusion, a group of statistics.
+        record: the metrics line that is shown.
+        fitted_at: time to fit, None as long as it is not known.
+        unit: what one value of the loss is.
+        rows: the statistics of the group.
+    """
+    if record is None or value(record, "loss") is None:
+        return (
+            "Nothing was evaluated yet. As soon as it is, this tells what to look for. Wait for the first evaluation."
+        )
+    if value(record, "train_error") is None:
+        return "Training diverged. Nothing was measured there. Go back to an evaluation before it."
+    make = {
+        "loss": _loss,
+        "excess": _excess,
+        "configuration": _configuration,
+        "errors": _errors,
+        "memorisation": _memorisation,
+        "similarities": _similarities,
+        "gram": _gram,
+        "confusion": _confusion,
+    }.get(panel)
+    return make(record, fitted_at, unit) if make else _statistics(record, rows)
+
+
+def _loss(record: Record, fitted_at: int | None, unit: str) -> str:
+    loss, bound = value(record, "loss"), value(record, "bound")
+    first = f"The solid line is the loss ({unit}), now {number(loss, 5)}."
+    if bound is None:
+        return f"{first} No bound is known for it, so there is no dashed line. Look whether it still falls."
+    exact = record.get("bound_is_exact", True)
+    last = (
+        "The loss can come as close as one likes, never below."
+        if exact
+        else f"It is approximate: {inexactness(record)}."
+    )
+    dashed = f"The dashed line, {number(bound, 5)}, is proven to be the least it can be with the norms it has."
+    return f"{first} {dashed} {last}"
+
+
+def _excess(record: Record, fitted_at: int | None, unit: str) -> str:
+    now, floor = value(record, "excess"), value(record, "gap_architecture")
+    if now is None:
+        return "Excess is loss less bound. No bound is known for this loss. So there is nothing to see here."
+    first = f"This is what is left above the bound, in powers of ten: {number(now)}."
+    if floor is None:
+        return f"{first} A straight line downwards is a fixed factor an iteration. It is 0 only at the optimum itself."
+    return (
+        f"{first} The dashed line, {number(floor)}, is what a ReLU costs: no training goes below it. "
+        f"What lies between, {number(now - floor)}, is left to train."
+    )
+
+
+def _configuration(record: Record, fitted_at: int | None, unit: str) -> str:
+    far, classes = how_far(record), int(value(record, "num_classes") or 0)
+    name = optimum_name(record)
+    first = (
+        "Digits are class means, dots are images, brackets the vertices of the ideal simplex, turned to lie closest."
+    )
+    if far is None:
+        return f"{first} {classes} classes have no simplex in so few dimensions. Look how they share the room."
+    best = ORTHOGONAL_SIMILARITY if is_relu(record) else simplex_similarity(classes)
+    return (
+        f"{first} The bar says how far the class means are from the {name}: the largest |γ − {number(best)}| over all "
+        f"pairs, as a share of {number(1 - best)}, now {far:.0%}. 0 % is the {name}, at 100 % two class means point "
+        "the same way or are as wrong; the mean of γ would say nothing, for centring alone sets it."
+    )
+
+
+def _errors(record: Record, fitted_at: int | None, unit: str) -> str:
+    train, test = value(record, "train_error"), value(record, "test_error")
+    first = "Train error counts the labels that were given, flipped ones included; test error counts true ones."
+    fit = f"Now {train:.1%} are not fitted." if fitted_at is None else f"They are fitted since iteration {fitted_at}."
+    if test is None or train is None:
+        return f"{first} {fit} There are no test images here."
+    last = (
+        "A test error that rises while the train error falls is memorisation."
+        if test > train
+        else "As long as the test error is below the train error, flipped labels are seen through."
+    )
+    return f"{first} {fit} {last}"
+
+
+def _memorisation(record: Record, fitted_at: int | None, unit: str) -> str:
+    given, true = (value(record, f"flipped_as_{key}") for key in ("given", "true"))
+    return (
+        "These are the images whose label was flipped: as what are they classified? "
+        f"As given: {given or 0:.1%}, which is memorised; as their true class: {true or 0:.1%}, which is seen through. "
+        "Look where the two cross: there memorising begins to win."
+    )
+
+
+def _similarities(record: Record, fitted_at: int | None, unit: str) -> str:
+    classes = int(value(record, "num_classes") or 2)
+    least, most = (value(record, f"class_mean_similarity.{end}") for end in ("minimum", "maximum"))
+    within = value(record, "within_class_similarity.mean")
+    return (
+        f"γ is 1 for the same direction, 0.5 at a right angle, 0 for opposite ones; at the simplex every pair of class "
+        f"means has {simplex_similarity(classes):.3f}. Now they run from {number(least)} to {number(most)}: look how "
+        f"narrow that is, not where its middle lies. Within classes γ goes to 1 as they collapse, now {number(within)}."
+    )
+
+
+def _gram(record: Record, fitted_at: int | None, unit: str) -> str:
+    classes = int(value(record, "num_classes") or 2)
+    return (
+        f"A cell is the cosine of two class means; at the simplex all off the diagonal are {-1 / (classes - 1):.3f}. "
+        "Cells that stand out are classes that are too close or too far. "
+        "Centring takes the common part away, and with it what a ReLU does: compare the two."
+    )
+
+
+def _confusion(record: Record, fitted_at: int | None, unit: str) -> str:
+    return (
+        "A row is the class of a point by its given label, a column the class mean it is nearest to. "
+        "The diagonal is 1 where every point is nearest to its own. "
+        "With flipped labels a row is spread evenly as long as they are not memorised."
+    )
+
+
+def _statistics(record: Record, rows: list[Statistic]) -> str:
+    found = [row for row in rows if value(record, row.key) is not None]
+    return " ".join(f"{row.short}: {row.meaning}" for row in found[:3]) or "Nothing of this was measured here."
