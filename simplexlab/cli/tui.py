@@ -28,7 +28,7 @@ def tui(
     plain: Annotated[bool, Parameter(negative="", help="No colour and no Braille.")] = False,
     light: Annotated[bool, Parameter(negative="", help="Begin with the light theme.")] = False,
     export_dir: Annotated[Path, Parameter(help="Folder for exported pictures.")] = Path("figures"),
-) -> None:
+) -> int:
     """Launch runs and watch their geometry."""
     if jobs < 1:
         raise UsageError(f"--jobs {jobs} must be at least 1")
@@ -40,7 +40,7 @@ def tui(
         words = ["--run-dir", str(run_dir), "--jobs", str(jobs), "--export-dir", str(export_dir)]
         words += [flag for flag, on in (("--demo", demo), ("--plain", plain), ("--light", light)) if on]
         _serve(words, port)
-        return
+        return 0
     # In a browser the application is spoken to through pipes.
     if "TEXTUAL_DRIVER" not in os.environ and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("the terminal interface needs a terminal; `simplexlab runs` prints the runs as text")
@@ -49,9 +49,19 @@ def tui(
 
     from simplexlab.tui.app import SimplexLab
 
-    SimplexLab(run_dir, jobs=jobs, plain=plain, light=light, export_dir=export_dir).run()
-    if demo:
-        _tidy(run_dir)
+    app = SimplexLab(run_dir, jobs=jobs, plain=plain or needs_plain(), light=light, export_dir=export_dir)
+    try:
+        app.run()
+    finally:
+        if demo:
+            _tidy(run_dir)
+    return app.return_code or 0
+
+
+def needs_plain() -> bool:
+    """Whether the terminal has neither the colours nor the characters of the pictures."""
+    encoding = (getattr(sys.__stdout__, "encoding", None) or "").lower().replace("-", "")
+    return os.environ.get("TERM") in ("linux", "dumb", "vt100", "vt220") or encoding not in ("utf8", "utf16", "utf32")
 
 
 def _demo_runs() -> Path:

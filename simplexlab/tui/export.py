@@ -8,7 +8,8 @@ from simplexlab.files import replacing
 from simplexlab.tui.views.charts import ChartSpec, HeatMapSpec, HistogramSpec, Spec
 from simplexlab.tui.widgets.palette import colour
 
-MARKERS = {"●": "o", "△": "^", "□": "s", "·": ".", "+": "P"}
+MARKERS = dict(zip([*"●◆■★△▷▽◁·+", "[]"], "oDs*^>v<.Ps", strict=True))
+HOLLOW = ("[]", *"△▷▽◁")
 
 
 def save_png(spec: Spec, path: Path, caption: str = "") -> Path:
@@ -51,14 +52,16 @@ def _chart(axes, spec: ChartSpec) -> None:
         finite = np.isfinite(series.x) & np.isfinite(series.y)
         label = series.label or None
         if series.kind == "line":
-            axes.plot(series.x, np.where(finite, series.y, np.nan), color=ink, label=label)
+            axes.plot(
+                series.x, np.where(finite, series.y, np.nan), "--" if series.dashed else "-", color=ink, label=label
+            )
         elif series.marker.isalnum():
             axes.plot([], [], "o", color=ink, label=label)
             for x, y in zip(series.x, series.y, strict=True):
                 axes.text(x, y, series.marker, color=ink, weight="bold", ha="center", va="center")
         else:
             size = 8 if series.marker == "·" else 36
-            hollow = {"facecolors": "none", "edgecolors": ink} if series.marker in "□△" else {"color": ink}
+            hollow = {"facecolors": "none", "edgecolors": ink} if series.marker in HOLLOW else {"color": ink}
             sign = MARKERS.get(series.marker, "o")
             axes.scatter(series.x[finite], series.y[finite], size, marker=sign, label=label, **hollow)
         lost = np.isfinite(series.x) & (np.isnan(series.y) | np.isposinf(series.y))
@@ -67,9 +70,17 @@ def _chart(axes, spec: ChartSpec) -> None:
                 [x], [1], "x", color=colour("warning", False), transform=axes.get_xaxis_transform(), clip_on=False
             )
     for mark in spec.horizontal:
-        axes.axhline(mark.at, color=colour(mark.colour, False), label=mark.label or None, linewidth=1)
+        axes.axhline(
+            mark.at, color=colour(mark.colour, False), label=f"{mark.label} {mark.now}".strip() or None, linewidth=1
+        )
     for mark in spec.vertical:
-        axes.axvline(mark.at, color=colour(mark.colour, False), label=mark.label or None, linewidth=1, linestyle="--")
+        axes.axvline(
+            mark.at,
+            color=colour(mark.colour, False),
+            label=f"{mark.label} {mark.now}".strip() or None,
+            linewidth=1,
+            linestyle="--",
+        )
     axes.set(xlabel=spec.x_label, ylabel=spec.y_label)
     if spec.x_limits:
         axes.set_xlim(*spec.x_limits)
@@ -87,7 +98,9 @@ def _histograms(figure, spec: HistogramSpec) -> None:
         edges = np.linspace(0, 1, len(histogram.counts) + 1)
         axes.stairs(histogram.counts, edges, fill=True, color=colour(index, False))
         for mark in histogram.marks:
-            axes.axvline(mark.at, color=colour(mark.colour, False), label=mark.label, linewidth=1)
+            axes.axvline(
+                mark.at, color=colour(mark.colour, False), label=f"{mark.label} {mark.now}".strip(), linewidth=1
+            )
         axes.set_ylabel(histogram.label)
         axes.legend(fontsize=8)
     rows[-1].set(xlabel=spec.x_label, xlim=(0, 1.005))
@@ -95,8 +108,8 @@ def _histograms(figure, spec: HistogramSpec) -> None:
 
 def _heat_maps(figure, spec: HeatMapSpec) -> None:
     columns = figure.subplots(1, max(len(spec.matrices), 1), squeeze=False)[0]
-    for axes, (name, matrix) in zip(columns, spec.matrices, strict=False):
-        image = axes.imshow(matrix, vmin=-1, vmax=1, cmap="PuOr_r")
-        axes.set(title=name, xlabel="class", ylabel="class")
+    for axes, matrix in zip(columns, spec.matrices, strict=False):
+        image = axes.imshow(matrix.values, vmin=-1, vmax=1, cmap="PuOr_r")
+        axes.set(title=f"{matrix.name}, {matrix.now}", xlabel="class", ylabel="class")
     if spec.matrices:
-        figure.colorbar(image, ax=list(columns), shrink=0.8, label="cosine")
+        figure.colorbar(image, ax=list(columns), shrink=0.8, label=spec.unit)

@@ -7,10 +7,13 @@ import numpy as np
 
 from simplexlab.errors import RunError
 from simplexlab.runs import MetricsFollower, Run, list_geometry, read_geometry, read_run
+from simplexlab.tui.views.configuration import reach_of
 from simplexlab.tui.views.records import value
 
 Arrays = dict[str, np.ndarray]
 KEPT_FRAMES = 64
+MEASURED_FRAMES = 7
+TRAIL_FRAMES = 5
 
 
 class RunFeed:
@@ -31,6 +34,7 @@ class RunFeed:
         self.frames: list[int] = []
         self._follower = MetricsFollower(path, most=most)
         self._cache: dict[int, Arrays] = {}
+        self._reaches: dict[int, float] = {}
         self._lock = threading.Lock()
 
     @property
@@ -47,6 +51,26 @@ class RunFeed:
             self.frames = list_geometry(self.path)
             if restarts != self._follower.restarts:
                 self._cache.clear()
+                self._reaches.clear()
+        self._measure()
+
+    def _measure(self) -> None:
+        """Look how far the picture reaches at some evaluations over the whole run."""
+        places = np.unique(np.linspace(0, len(self.frames) - 1, MEASURED_FRAMES).round().astype(int))
+        for frame in [self.frames[place] for place in places] if self.frames else []:
+            if frame not in self._reaches:
+                arrays = self.geometry(frame)
+                self._reaches[frame] = 0.0 if arrays is None else reach_of(arrays)
+
+    @property
+    def reach(self) -> float | None:
+        """How far the picture of any evaluation reaches, so that a replay keeps its scale; None before one was read."""
+        return max(self._reaches.values(), default=0.0) or None
+
+    @property
+    def unreadable(self) -> int:
+        """How many metrics lines could not be read."""
+        return self._follower.unreadable
 
     @property
     def stamp(self) -> tuple:
@@ -65,6 +89,12 @@ class RunFeed:
                     self._cache.pop(next(iter(self._cache)))
                 self._cache[iteration] = arrays
             return self._cache[iteration]
+
+    def trail(self, iteration: int | None) -> list[Arrays]:
+        """The arrays of some evaluations before one, oldest first; for None before the newest."""
+        before = [frame for frame in self.frames if iteration is None or frame < iteration]
+        before = before[:-1] if iteration is None else before
+        return [arrays for frame in before[-TRAIL_FRAMES:] if (arrays := self.geometry(frame)) is not None]
 
     def record_at(self, iteration: int | None) -> dict | None:
         """The metrics line of an evaluation, the newest for None; None if it was not kept."""

@@ -15,6 +15,7 @@ from simplexlab.errors import RunError, UsageError
 from simplexlab.files import is_own_folder, open_file
 from simplexlab.runs import Run, read_run
 from simplexlab.runs.folder import LOG_FILE
+from simplexlab.tui.views.guess import Guess, write_guess
 
 LAUNCH_LOG = ".launch-"
 NICENESS = 10  # of a training: what the user does on the screen goes first, an idle core is used in full
@@ -29,6 +30,8 @@ class Launch:
         state: queued, starting, or failed.
         message: Its last words, if it failed.
         process: Its process, once it was started.
+        run: Name of its run folder, once it has one.
+        guess: What was guessed of it, kept in its run folder.
     """
 
     arguments: list[str]
@@ -36,6 +39,8 @@ class Launch:
     message: str | None = None
     process: subprocess.Popen | None = field(default=None, repr=False)
     log: Path | None = field(default=None, repr=False)
+    run: str | None = None
+    guess: Guess | None = None
 
 
 class Launcher:
@@ -52,9 +57,9 @@ class Launcher:
         self.launches: list[Launch] = []
         self._children: list[Launch] = []
 
-    def submit(self, arguments: list[str]) -> Launch:
-        """Put a command at the end of the queue; `poll` starts it."""
-        launch = Launch(arguments)
+    def submit(self, arguments: list[str], guess: Guess | None = None) -> Launch:
+        """Put a command at the end of the queue, with what was guessed of it; `poll` starts it."""
+        launch = Launch(arguments, guess=guess)
         self.launches.append(launch)
         return launch
 
@@ -76,6 +81,9 @@ class Launcher:
                 continue
             if launch.process.pid in by_pid:
                 self.launches.remove(launch)
+                launch.run = by_pid[launch.process.pid].name
+                if launch.guess is not None:
+                    write_guess(by_pid[launch.process.pid].path, launch.guess)
             elif launch.process.poll() == 0:
                 self.launches.remove(launch)  # there was nothing to do
             elif launch.process.poll() is not None:

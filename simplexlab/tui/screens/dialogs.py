@@ -48,3 +48,29 @@ class Confirm(ModalScreen[bool]):
     def action_answer(self, answer: bool) -> None:
         """Answer."""
         self.dismiss(answer)
+
+
+class LookFor(ModalScreen[None]):
+    """Says what to look for in a panel.
+
+    Args:
+        title: Of the panel.
+        words: Three sentences.
+    """
+
+    CSS = """
+    LookFor { align: center middle; }
+    LookFor > Static { width: 76; max-width: 95%; height: auto; border: round $accent; background: $surface; }
+    LookFor > Static { padding: 1 2; }
+    """
+    BINDINGS: ClassVar = [Binding("escape,enter,i,q", "dismiss", "Close")]
+
+    def __init__(self, title: str, words: str):
+        super().__init__()
+        self.words, self.heading = words, title
+
+    def compose(self) -> ComposeResult:
+        """The sentences under the title."""
+        box = Static(self.words, markup=False)
+        box.border_title = self.heading
+        yield box

@@ -12,11 +12,19 @@ from textual.app import ComposeResult, SuspendNotSupported
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.screen import Screen
-from textual.widgets import DataTable, Footer, Markdown
+from textual.widgets import DataTable, Markdown
 
 from simplexlab.course.scripts import Script, as_markdown, lessons_dir, list_lessons
 from simplexlab.runs import list_runs
 from simplexlab.tui.views.lessons import read_states, record_state, state_words
+from simplexlab.tui.views.mathematics import as_text
+from simplexlab.tui.widgets.keys import Keys
+
+
+class LessonsTable(DataTable):
+    """The list; it takes the enter key, and says what that does."""
+
+    BINDINGS: ClassVar = [Binding("enter", "select_cursor", "Run it")]
 
 
 class LessonsScreen(Screen):
@@ -31,7 +39,6 @@ class LessonsScreen(Screen):
     """
     BINDINGS: ClassVar = [
         Binding("escape", "app.pop_screen", "Back"),
-        Binding("enter", "run_lesson", "Run it"),
         Binding("o", "open_runs", "Open its runs"),
         Binding("tab", "app.focus_next", "Text", show=False),
     ]
@@ -43,10 +50,10 @@ class LessonsScreen(Screen):
     def compose(self) -> ComposeResult:
         """The list beside the text."""
         with Horizontal():
-            yield DataTable(cursor_type="row")
+            yield LessonsTable(cursor_type="row")
             with VerticalScroll():
                 yield Markdown()
-        yield Footer()
+        yield Keys()
 
     def on_mount(self) -> None:
         """Fill the list."""
@@ -85,7 +92,7 @@ class LessonsScreen(Screen):
     async def _show(self) -> None:
         if self.lesson is not None:
             try:
-                words = as_markdown(self.lesson.path.read_text(encoding="utf-8"))
+                words = as_text(as_markdown(self.lesson.path.read_text(encoding="utf-8")))
             except (OSError, UnicodeDecodeError) as error:
                 words = f"{self.lesson.path} cannot be read: {error}"
             await self.query_one(Markdown).update(words)

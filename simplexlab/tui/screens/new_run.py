@@ -8,12 +8,15 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.events import DescendantFocus
 from textual.screen import Screen
-from textual.widgets import Button, Footer, Input, Label, Select, Static
+from textual.widgets import Button, Input, Label, Select, Static
 
 from simplexlab.config import Experiment, flag
 from simplexlab.errors import UsageError
+from simplexlab.tui.launch import Launch
 from simplexlab.tui.views import form
+from simplexlab.tui.views.guess import Guess
 from simplexlab.tui.widgets.choices import Choices
+from simplexlab.tui.widgets.keys import Keys
 
 SHOWN_COMMANDS = 3
 
@@ -39,11 +42,15 @@ class NewRunScreen(Screen):
     NewRunScreen.-wrong #problem { display: block; }
     NewRunScreen.-wrong #command { display: none; }
     NewRunScreen #buttons { height: 1; }
+    NewRunScreen #guess Label { color: $text-muted; width: auto; padding: 0 1 0 0; }
+    NewRunScreen #guess { height: 1; }
+    NewRunScreen #guess Input { width: 12; }
     NewRunScreen Button { margin-right: 2; }
     """
     BINDINGS: ClassVar = [
         Binding("escape", "app.pop_screen", "Back"),
         Binding("ctrl+r", "launch", "Launch"),
+        Binding("ctrl+d", "duel", "Duel"),
         Binding("ctrl+y", "copy", "Copy command"),
         Binding("ctrl+n", "reset", "Reset"),
         Binding("down", "app.focus_next", show=False),
@@ -70,11 +77,17 @@ class NewRunScreen(Screen):
             yield Static(id="meaning", markup=False)
             yield Static(id="problem", markup=False)
             yield Static(id="command", markup=False)
+            with Horizontal(id="guess"):
+                yield Label("your guess: first to fit")
+                yield Choices(form.options_of("loss"), id="guess-first")
+                yield Label("at iteration")
+                yield Input(id="guess-iteration", compact=True, placeholder="–")
             with Horizontal(id="buttons"):
                 yield Button("Launch", id="launch", variant="success", compact=True)
+                yield Button("CE against SC", id="duel", variant="primary", compact=True)
                 yield Button("Copy command", id="copy", compact=True)
                 yield Button("Reset", id="reset", compact=True)
-        yield Footer()
+        yield Keys()
 
     def on_mount(self) -> None:
         """Fill in what was given."""
@@ -86,6 +99,21 @@ class NewRunScreen(Screen):
     def texts(self) -> dict[str, str]:
         """Text of each field."""
         return {name: self.query_one(f"#{name}").value for name in form.FIELDS}
+
+    @property
+    def guess(self) -> Guess | None:
+        """What is guessed of the runs, None where nothing is.
+
+        Raises:
+            UsageError: the iteration is no whole number.
+        """
+        first = self.query_one("#guess-first", Choices).value
+        iteration = self.query_one("#guess-iteration", Input).value.strip()
+        if iteration and not iteration.isdecimal():
+            raise UsageError(f'the guessed iteration "{iteration}" is not a whole number')
+        if "," in first:
+            raise UsageError(f"guess one loss, not {first}")
+        return Guess(first or None, int(iteration) if iteration else None) if first or iteration else None
 
     def _fill(self, texts: dict[str, str]) -> None:
         for name in form.FIELDS:
@@ -105,6 +133,7 @@ class NewRunScreen(Screen):
             else:
                 box.default = default
         try:
+            _ = self.guess
             self.experiments = form.experiments(texts, self.app.run_dir)
         except UsageError as error:
             self.experiments = []
@@ -124,6 +153,9 @@ class NewRunScreen(Screen):
         name = event.widget.id or ""
         if name in form.FIELDS:
             self.query_one("#meaning", Static).update(f"{flag(name)}: {form.help_of(name)}")
+        elif name.startswith("guess"):
+            words = "Which fits first, and when? A guess is kept with the runs, drawn as a dashed line, and scored."
+            self.query_one("#meaning", Static).update(words)
         elif name == "preset":
             self.query_one("#meaning", Static).update("A preset fills in the form; everything can still be changed.")
 
@@ -138,8 +170,24 @@ class NewRunScreen(Screen):
         if not self.experiments:
             self.app.bell()
             return
-        self.app.launch([form.arguments(experiment) for experiment in self.experiments])
+        self._launch()
         self.app.pop_screen()
+
+    @on(Button.Pressed, "#duel")
+    def action_duel(self) -> None:
+        """Launch CE and SC on the data of the form, and show them side by side."""
+        self.query_one("#loss", Choices).value = "ce, sc"
+        self._check()
+        if len(self.experiments) != 2:
+            why = f"these are {len(self.experiments)}" if self.experiments else "the form has a mistake"
+            self.app.notify(f"a duel is between two runs, and {why}", severity="warning")
+            return
+        launches = self._launch()
+        self.app.pop_screen()
+        self.app.duel(launches=launches)
+
+    def _launch(self) -> list[Launch]:
+        return self.app.launch([form.arguments(experiment) for experiment in self.experiments], self.guess)
 
     @on(Button.Pressed, "#copy")
     def action_copy(self) -> None:

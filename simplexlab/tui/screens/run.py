@@ -8,20 +8,27 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.events import MouseMove
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
+from simplexlab.geometry.catalogue import rows_of
 from simplexlab.runs import read_log
 from simplexlab.tui.feed import Arrays, RunFeed
 from simplexlab.tui.screens.base import FollowingScreen
+from simplexlab.tui.screens.dialogs import LookFor
 from simplexlab.tui.views import explain
 from simplexlab.tui.views import run as views
 from simplexlab.tui.views.charts import Spec
-from simplexlab.tui.views.configuration import configuration_chart
-from simplexlab.tui.views.records import repeat_command, time_to_fit
+from simplexlab.tui.views.configuration import configuration_chart, depth_of
+from simplexlab.tui.views.events import events_of
+from simplexlab.tui.views.guess import read_guess, score
+from simplexlab.tui.views.look_for import look_for
+from simplexlab.tui.views.records import big_numbers, going_to, repeat_command, time_to_fit, unit_of
 from simplexlab.tui.views.table import facts, headline
+from simplexlab.tui.widgets.big_numbers import BigNumbers
 from simplexlab.tui.widgets.chart import Chart
 from simplexlab.tui.widgets.heat_map import HeatMap
 from simplexlab.tui.widgets.histogram import Histograms
+from simplexlab.tui.widgets.keys import Keys
 from simplexlab.tui.widgets.panel import Facts, Panel, Panels
 from simplexlab.tui.widgets.slider import TimeSlider
 
@@ -29,6 +36,8 @@ MOST_RECORDS = 2000
 TURN = np.pi / 12
 BREATH = 0.005  # seconds between two panels, in which keys are answered
 LIVE_BREATH = 0.05  # the same while a run trains: long enough that the terminal is painted panel by panel
+LOG_LINES = 200
+SPIN_SECONDS = 0.2
 
 
 class RunScreen(FollowingScreen):
@@ -41,19 +50,26 @@ class RunScreen(FollowingScreen):
 
     BINDINGS: ClassVar = [
         Binding("escape", "app.pop_screen", "Back"),
-        Binding("comma", "step(-1)", "◀ step", key_display=","),
-        Binding("full_stop", "step(1)", "step ▶", key_display="."),
+        Binding("comma", "step(-1)", "Step", key_display=", ."),
+        Binding("full_stop", "step(1)", "Step", show=False),
         Binding("space", "play(1)", "Play"),
         Binding("backspace", "play(-1)", "Play back", show=False),
         Binding("home", "first", "First", show=False),
         Binding("end", "newest", "Newest"),
+        Binding("left_square_bracket", "jump(-1)", "Event", key_display="[ ]"),
+        Binding("right_square_bracket", "jump(1)", "Event", show=False),
         Binding("a", "turn(-1,0)", "Turn", show=False),
         Binding("d", "turn(1,0)", "Turn", show=False),
         Binding("w", "turn(0,1)", "Turn", show=False),
         Binding("s", "turn(0,-1)", "Turn", show=False),
         Binding("z", "enlarge", "Enlarge"),
+        Binding("v", "view", "View"),
+        Binding("i", "look_for", "What to see"),
         Binding("x", "stop", "Stop"),
-        Binding("y", "copy", "Copy command"),
+        Binding("R", "resume", "Resume", show=False),
+        Binding("o", "spin", "Spin"),
+        Binding("L", "log", "Log", show=False),
+        Binding("y", "copy", "Copy command", show=False),
         *(Binding(str(number), f"panel({number - 1})", show=False) for number in range(1, 9)),
     ]
 
@@ -65,11 +81,14 @@ class RunScreen(FollowingScreen):
         self._drawn: tuple | None = None
         self._due: dict[str, None] = {}
         self._drawing = False
+        self._views: dict[str, int] = {}  # which view of a panel is shown, where it has several
+        self.spinning = False
         self.yaw, self.pitch = 0.0, 0.0
 
     def compose(self) -> ComposeResult:
         """A headline, the panels, the slider."""
         yield Static(id="headline", markup=False)
+        yield BigNumbers("iteration", "train error %", "how far %")
         yield Panels(
             Panel("Loss", Chart(), id="loss"),
             Panel("Excess", Chart(), id="excess"),
@@ -78,16 +97,19 @@ class RunScreen(FollowingScreen):
             Panel("Angular similarity γ", Histograms(), id="similarities", tab="γ"),
             Panel("Gram matrix", HeatMap(), id="gram", tab="Gram"),
             Panel("Neural collapse", Chart(), id="collapse", tab="NC"),
-            Panel("Run", Facts(id="facts"), id="about", tab="Run"),
+            Panel("Run", Facts(id="facts"), id="about", tab="Run", said=False),
+            projected=("configuration", "errors", "excess"),
         )
         yield TimeSlider()
-        yield Footer()
+        yield Keys()
 
     def on_mount(self) -> None:
         """Begin to follow."""
         self.title = self.feed.run.name
+        self.query_one("#headline", Static).update(headline(self.feed.run, width=self.app.size.width), layout=False)
         self.follow()
         self.set_interval(1.0, self.follow)
+        self._spin = self.set_interval(SPIN_SECONDS, self._turn_a_little, pause=True)
 
     @property
     def slider(self) -> TimeSlider:
@@ -101,11 +123,19 @@ class RunScreen(FollowingScreen):
         self.hand_over(self._take)
 
     def _take(self) -> None:
-        self.query_one("#headline", Static).update(headline(self.feed.run), layout=False)
-        if (stamp := self.feed.stamp) != self._drawn:
+        if (stamp := (self.feed.run.status, self.feed.stamp)) != self._drawn:
+            status = self._drawn and self._drawn[0]
+            if status != self.feed.run.status:
+                self.query_one("#headline", Static).update(
+                    headline(self.feed.run, self.feed.unreadable, self.app.size.width), layout=False
+                )
+            same = self._drawn is not None and self._drawn[1] == stamp[1]
             self._drawn = stamp
-            self.slider.follow(self.feed.frames)
-            self._load()
+            if not same:
+                records = list(self.feed.records)
+                self.slider.follow(self.feed.frames, events_of(records, time_to_fit(self.feed.run, records)))
+                self._load()
+            self.refresh_bindings()
 
     @on(TimeSlider.Moved)
     def _load(self) -> None:
@@ -119,9 +149,12 @@ class RunScreen(FollowingScreen):
     @work(thread=True, exclusive=True, group="geometry")
     def _read_geometry(self, iteration: int) -> None:
         arrays = self.feed.geometry(iteration)
+        self.feed.trail(iteration)
         self.hand_over(self._take_geometry, iteration, arrays)
 
     def _take_geometry(self, iteration: int, arrays: Arrays | None) -> None:
+        if depth_of(arrays) != depth_of(self.geometry):
+            self.refresh_bindings()
         self.geometry = arrays
         self.shown_iteration = None if arrays is None else iteration
         self._draw()
@@ -145,6 +178,7 @@ class RunScreen(FollowingScreen):
     def _draw(self) -> None:
         """Draw every panel, one after another, so that the interface answers in between."""
         panels = self.query_one(Panels)
+        self.query_one(BigNumbers).say(*big_numbers(self.record))
         self._due |= dict.fromkeys([panels.active, *(panel.id for panel in panels.panels)])  # who waits keeps its turn
         if not self._drawing:
             self._draw_next()
@@ -160,39 +194,118 @@ class RunScreen(FollowingScreen):
             live = self.at is None and self.feed.run.status.state == "running"
             self.set_timer(LIVE_BREATH if live else BREATH, self._draw_next)
 
+    def _views_of(self, name: str) -> list[str]:
+        """What a panel can show, the first of it by default."""
+        records = self.feed.records
+        match name:
+            case "errors":
+                return ["errors", *(["memorisation"] if views.memorisation_chart(records).series else [])]
+            case "gram":
+                return ["gram", "confusion"]
+            case "collapse":
+                return views.groups_of(records, rows_of(self.feed.run.config))
+            case "about":
+                return ["facts", "log"]
+        return [name]
+
+    def _view(self, name: str) -> str:
+        found = self._views_of(name)
+        return found[self._views.get(name, 0) % len(found)] if found else name
+
     def _draw_panel(self, name: str) -> None:
         run, record, at, lead = self.feed.run, self.record, self.at, self._lead
-        records = list(self.feed.records)
-        match name:
-            case "loss":
-                self._show(name, views.loss_chart(records, at), explain.loss(self.feed.record_at(at)))
-            case "excess":
-                self._show(name, views.excess_chart(records, at), lead + explain.excess(record))
-            case "configuration":
-                spec = configuration_chart(self.geometry, self.yaw, self.pitch)
+        records, total = list(self.feed.records), going_to(run)
+        fitted = time_to_fit(run, records)
+        match name, self._view(name):
+            case "loss", _:
+                unit = unit_of(run)
+                words = explain.loss(self.feed.record_at(at))
+                self._show(name, views.loss_chart(records, at, total, unit), words)
+            case "excess", _:
+                self._show(name, views.excess_chart(records, at, total), lead + explain.excess(record))
+            case "configuration", _:
+                spec = configuration_chart(
+                    self.geometry, self.yaw, self.pitch, reach=self.feed.reach, trail=self.feed.trail(at)
+                )
                 self._show(name, spec, lead + explain.configuration(record))
-            case "errors":
-                fitted = time_to_fit(run, records)
-                self._show(name, views.error_chart(records, fitted, at), lead + explain.errors(record, fitted))
-            case "similarities":
+            case "errors", "memorisation":
+                spec = views.memorisation_chart(records, at, total)
+                self._show(name, spec, lead + explain.memorisation(record))
+            case "errors", _:
+                guess = read_guess(run.path)
+                spec = views.error_chart(records, fitted, at, total, guess)
+                told = score(guess, fitted, total is None)
+                self._show(name, spec, lead + explain.errors(record, fitted) + (f"; {told}" if told else ""))
+            case "similarities", _:
                 spec = views.similarity_histograms(self.geometry, record)
                 self._show(name, spec, lead + explain.similarities(record))
-            case "gram":
+            case "gram", "confusion":
+                spec, words = views.confusion(self.geometry)
+                self._show(name, spec, words)
+            case "gram", _:
                 self._show(name, views.gram_matrices(self.geometry), lead + explain.gram(record))
-            case "collapse":
-                self._show(name, views.collapse_chart(records, at), lead + explain.collapse(record))
-            case "about":
+            case "collapse", group:
+                rows = [row for row in rows_of(run.config) if row.group == group]
+                spec = views.statistics_chart(records, rows, views.GROUP_TITLES.get(group, group), at, total)
+                words = explain.collapse(record) if group == "collapse" else explain.group(rows, record)
+                self._show(name, spec, lead + words)
+            case "about", "log":
+                self.query_one(Facts).say(views.log_text(read_log(self.feed.path, LOG_LINES)))
+            case "about", _:
                 log = read_log(self.feed.path, 3) if run.status.state in ("failed", "diverged") else []
                 self.query_one(Facts).say(facts(run, record, log))
 
     def _show(self, name: str, spec: Spec, meaning: str) -> None:
         self.query_one(f"#{name}", Panel).show(spec, meaning)
 
+    @on(Chart.Clicked)
+    def _go_to(self, event: Chart.Clicked) -> None:
+        self.slider.go_to(event.x)
+
+    def check_action(self, action: str, parameters: tuple) -> bool | None:
+        """Hide what has nothing to do now."""
+        if action == "view" and self.query(Panels):
+            return len(self._views_of(self.query_one(Panels).active)) > 1
+        if action in ("spin", "turn"):
+            return depth_of(self.geometry) == 3
+        if action == "stop":
+            return self.feed.run.status.state == "running"
+        if action in ("step", "play", "newest"):
+            return True if self.query(TimeSlider) and len(self.slider.frames) > 1 else None
+        if action == "jump":
+            return bool(self.query(TimeSlider) and self.slider.events)
+        return True
+
+    def action_look_for(self) -> None:
+        """Say what to look for in the active panel, with this run's numbers."""
+        panel, run = self.query_one(Panels).panel, self.feed.run
+        view = self._view(panel.id)
+        rows = [row for row in rows_of(run.config) if row.group == view]
+        fitted = time_to_fit(run, self.feed.records)
+        words = look_for(view, self.record, fitted, unit_of(run), rows)
+        self.app.push_screen(LookFor(str(panel.border_title), words))
+
+    def action_view(self) -> None:
+        """Show the next view of the active panel."""
+        name = self.query_one(Panels).active
+        self._views[name] = self._views.get(name, 0) + 1
+        self._draw_panel(name)
+
     def action_turn(self, right: int, up: int) -> None:
         """Turn the configuration."""
         self.yaw += right * TURN
         self.pitch += up * TURN
         self._draw_panel("configuration")
+
+    def action_spin(self) -> None:
+        """Turn by itself, or stop."""
+        self.spinning = not self.spinning
+        self._spin.resume() if self.spinning else self._spin.pause()
+
+    def _turn_a_little(self) -> None:
+        if self.is_current and self.query_one("#configuration").size.area:
+            self.yaw += TURN / 4
+            self._draw_panel("configuration")
 
     def on_mouse_move(self, event: MouseMove) -> None:
         """Turn the configuration by dragging with shift held down."""
@@ -204,6 +317,10 @@ class RunScreen(FollowingScreen):
     def action_step(self, by: int) -> None:
         """Go some evaluations forward or back."""
         self.slider.action_step(by)
+
+    def action_jump(self, direction: int) -> None:
+        """Go to the next event, or to the one before."""
+        self.slider.jump(direction)
 
     def action_play(self, direction: int) -> None:
         """Replay forwards or backwards."""
@@ -226,9 +343,20 @@ class RunScreen(FollowingScreen):
         panels = self.query_one(Panels)
         panels.enlarged = not panels.enlarged
 
+    def action_log(self) -> None:
+        """Show the log of the run, or its facts again."""
+        self._views["about"] = self._views.get("about", 0) + 1
+        panels = self.query_one(Panels)
+        panels.choose([panel.id for panel in panels.panels].index("about"))
+        self._draw_panel("about")
+
     def action_stop(self) -> None:
         """Ask the training process to stop."""
         self.app.stop_runs([self.feed.run])
+
+    def action_resume(self) -> None:
+        """Go on with the run."""
+        self.app.resume_runs([self.feed.run])
 
     def action_copy(self) -> None:
         """Copy the command that repeats the run."""

@@ -8,10 +8,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.events import Resize
-from textual.widgets import DataTable, Footer, Input, Static
+from textual.widgets import DataTable, Input, Static
 
 from simplexlab.errors import RunError, UsageError
-from simplexlab.runs import Run
+from simplexlab.runs import MetricsFollower, Run
 from simplexlab.tui.feed import RunFeed
 from simplexlab.tui.launch import Launch, delete
 from simplexlab.tui.screens.base import FollowingScreen
@@ -19,25 +19,40 @@ from simplexlab.tui.screens.dialogs import Confirm
 from simplexlab.tui.views import explain
 from simplexlab.tui.views import run as views
 from simplexlab.tui.views.form import texts_of
-from simplexlab.tui.views.records import experiment_of, repeat_command, time_to_fit
+from simplexlab.tui.views.records import age, duration, experiment_of, named, repeat_command, time_to_fit
 from simplexlab.tui.views.table import (
     COLUMNS,
+    CURVES,
+    MIDDLE_COLUMNS,
     NARROW_COLUMNS,
+    NARROW_NAMES,
     SORTABLE,
     STATE_SIGNS,
     STYLES,
     cells,
     facts,
     matches,
+    shortened,
     sort_key,
+    spark,
 )
 from simplexlab.tui.widgets.chart import Chart
+from simplexlab.tui.widgets.keys import Keys
 from simplexlab.tui.widgets.panel import Facts, Panel
 
 FIRST_COMMAND = "simplexlab train --loss ce --corrupt 0.2"
 PREVIEW_RECORDS = 300
 PREVIEW_WIDTH, PREVIEW_ROOM = 130, 42
-NARROW_WIDTH, FULL_WIDTH = 96, 112
+NARROW_WIDTH, MIDDLE_WIDTH, FULL_WIDTH = 104, 118, 152
+CURVE_RECORDS = 64
+LAUNCH_NAME = 20
+SHORTEST_NAME, LONGEST_NAME = 16, 60
+
+
+class RunsTable(DataTable):
+    """The table; it takes the enter key, and says what that does."""
+
+    BINDINGS: ClassVar = [Binding("enter", "select_cursor", "Open")]
 
 
 class RunsScreen(FollowingScreen):
@@ -57,13 +72,13 @@ class RunsScreen(FollowingScreen):
     """
 
     BINDINGS: ClassVar = [
-        Binding("enter", "open", "Open"),
         Binding("n", "app.new_run", "New run"),
         Binding("N", "again", "New from this", show=False),
         Binding("t", "app.toy", "Toy"),
         Binding("l", "app.lessons", "Lessons"),
         Binding("space", "mark", "Mark"),
         Binding("c", "compare", "Compare"),
+        Binding("d", "duel", "Duel"),
         Binding("x", "stop", "Stop"),
         Binding("r", "resume", "Resume"),
         Binding("delete", "delete", "Delete", key_display="del"),
@@ -80,23 +95,27 @@ class RunsScreen(FollowingScreen):
         self.words = ""
         self.sorted_by, self.descending = "age", False
         self.narrow: bool | None = None
+        self.room = self._shown_room = LONGEST_NAME
         self._keys: tuple[str, ...] = ()
         self.shown: dict[str, Run | Launch] = {}
         self._drawn: dict[str, dict[str, str]] = {}
         self._order: list[str] = []
         self._feed: RunFeed | None = None
         self._previewed: tuple | None = None
+        self._said: dict[str, str] = {}
+        self._made: dict[str, tuple[tuple, dict[str, Text]]] = {}
+        self._curves: dict[str, tuple[Run, dict[str, str]]] = {}
 
     def compose(self) -> ComposeResult:
         """Where the runs are, the filter, the table, the preview."""
         yield Static(id="where", markup=False)
         yield Input(placeholder="filter by name, state, dataset, loss, corruption", id="filter", compact=True)
         with Horizontal():
-            yield DataTable(cursor_type="row", zebra_stripes=True, cell_padding=1)
+            yield RunsTable(cursor_type="row", zebra_stripes=True, cell_padding=1)
             yield Static(id="empty", markup=False)
             with Panel("Preview", Chart(), id="preview"):
                 yield Facts(id="preview-facts")
-        yield Footer()
+        yield Keys()
 
     @property
     def table(self) -> DataTable:
@@ -116,15 +135,19 @@ class RunsScreen(FollowingScreen):
 
     def _columns(self) -> None:
         width = self.app.size.width - (PREVIEW_ROOM if self.has_class("-wide") else 0)
-        narrow, keys = width < NARROW_WIDTH, tuple(COLUMNS if width >= FULL_WIDTH else NARROW_COLUMNS)
-        if (narrow, keys) == (self.narrow, self._keys):
+        narrow = width < NARROW_WIDTH
+        self.room = max(SHORTEST_NAME, width - NARROW_WIDTH + 24) if narrow else LONGEST_NAME
+        keys = NARROW_COLUMNS if width < MIDDLE_WIDTH else MIDDLE_COLUMNS if width < FULL_WIDTH else tuple(COLUMNS)
+        if (narrow, keys, self.room) == (self.narrow, self._keys, self._shown_room):
             return
+        self._shown_room = self.room
         self.narrow, self._keys = narrow, keys
         self.table.clear(columns=True)
         self.table.cell_padding = 0 if narrow else 1
         self._drawn, self._order = {}, []
         for key in keys:
-            self.table.add_column(COLUMNS[key] + (" " if narrow else ""), key=key)
+            name = NARROW_NAMES.get(key, COLUMNS[key]) if narrow else COLUMNS[key]
+            self.table.add_column(name + (" " if narrow else ""), key=key)
         self.show(self.app.runs, self.app.launcher.launches)
 
     def show(self, runs: list[Run], launches: list[Launch]) -> None:
@@ -137,13 +160,63 @@ class RunsScreen(FollowingScreen):
         self.marked &= names
         self.shown = {f"launch {id(launch)}": launch for launch in launches} | {run.name: run for run in kept}
         rows = {
-            key: _launch_cells(item) if isinstance(item, Launch) else cells(item, key in self.marked, self.narrow)
+            key: self._launch_cells(item) if isinstance(item, Launch) else self._cells(item)
             for key, item in self.shown.items()
         }
         self._update(rows)
+        self._follow_curves()
         self.set_class(not rows, "-empty")
         self._where(len(runs), len(kept))
         self._preview_chosen()
+
+    def _cells(self, run: Run) -> dict[str, Text]:
+        """The cells of a run, made anew only where something in them changed."""
+        stamp = (run, run.name in self.marked, self.narrow, self.room, duration(age(run)))
+        before = self._made.get(run.name)
+        if before is None or before[0][0] is not run or before[0][1:] != stamp[1:]:
+            before = self._made[run.name] = stamp, cells(run, stamp[1], self.narrow, self.room)
+        curves = self._curves.get(run.name)
+        return before[1] | ({name: Text(words) for name, words in curves[1].items()} if curves else {})
+
+    def _launch_cells(self, launch: Launch) -> dict[str, Text]:
+        """A launch without a run: its state, and as much of its command as names have room for."""
+        sign, style = STATE_SIGNS[launch.state]
+        width = min(self.room, max([LAUNCH_NAME, *(len(run.name) for run in self.app.runs)]))
+        words = launch.message or " ".join(launch.arguments)
+        return {
+            "state": Text(f"{sign} {launch.state}", STYLES[style]),
+            "name": Text(shortened(words, width), STYLES["bad"] if launch.message else "dim"),
+        }
+
+    def _follow_curves(self) -> None:
+        """Read the curves of the runs that can be seen, where the table has columns for them."""
+        if not set(CURVES) & set(self._keys):
+            return
+        first = int(self.table.scroll_y)
+        names = self._order[first : first + (self.table.size.height or self.app.size.height)]
+        seen = [item for name in names if isinstance(item := self.shown.get(name), Run)]
+        due = [run for run in seen if (known := self._curves.get(run.name)) is None or known[0] is not run]
+        if due:
+            self._read_curves(due)
+
+    @work(thread=True, exclusive=True, group="curves")
+    def _read_curves(self, runs: list[Run]) -> None:
+        found = {}
+        for run in runs:
+            follower = MetricsFollower(run.path, most=CURVE_RECORDS)
+            follower.poll()
+            sparks = {name: spark(follower.records, key, log) for name, (key, log) in CURVES.items()}
+            found[run.name] = run, sparks
+        self.hand_over(self._take_curves, found)
+
+    def _take_curves(self, found: dict[str, tuple[Run, dict[str, str]]]) -> None:
+        self._curves |= found
+        for name, (_, sparks) in found.items():
+            if name in self._order:
+                for column, words in sparks.items():
+                    if column in self._keys and self._drawn.get(name, {}).get(column) != words:
+                        self.table.update_cell(name, column, Text(words))
+                        self._drawn[name][column] = words
 
     def _where(self, total: int, kept: int) -> None:
         running = sum(run.status.state == "running" for run in self.app.runs)
@@ -156,13 +229,15 @@ class RunsScreen(FollowingScreen):
             words += f"; {len(self.marked)} marked"
         arrow = "↓" if self.descending else "↑"
         words += f", sorted by {self.sorted_by} {arrow}, in {self.app.run_dir}"
-        self.query_one("#where", Static).update(words, layout=False)
-        self.query_one("#empty", Static).update(
-            layout=False,
-            content=f"No run matches “{self.words}”; escape shows all."
+        empty = (
+            f"No run matches “{self.words}”; escape shows all."
             if self.words
-            else f"No runs yet. Press n to start one, or in another terminal:\n\n  {FIRST_COMMAND}",
+            else f"No runs yet. Press n to start one, or in another terminal:\n\n  {FIRST_COMMAND}"
         )
+        for name, said in (("where", words), ("empty", empty)):
+            if self._said.get(name) != said:
+                self._said[name] = said
+                self.query_one(f"#{name}", Static).update(said, layout=False)
 
     def _update(self, rows: dict[str, dict[str, Text]]) -> None:
         table = self.table
@@ -171,6 +246,8 @@ class RunsScreen(FollowingScreen):
         if order != self._order:
             chosen, scroll = self._chosen_key(), table.scroll_y
             table.clear()
+            for column in table.columns.values():  # a column that grew for a row that is gone shrinks again
+                column.content_width = column.label.cell_len
             for key, row in rows.items():
                 table.add_row(*(row.get(column, Text()) for column in columns), key=key)
             self._order = order
@@ -222,8 +299,9 @@ class RunsScreen(FollowingScreen):
         run, records, record = feed.run, list(feed.records), feed.evaluated_at(None)
         panel = self.query_one("#preview", Panel)
         fitted = time_to_fit(run, records)
-        panel.show(views.loss_chart(records), explain.run(record, run.status.state, run.status.message, fitted))
-        panel.border_title = run.name
+        panel.show(
+            views.loss_chart(records), explain.run(record, run.status.state, run.status.message, fitted), run.name
+        )
         self.query_one(Facts).say(facts(run, record, []))
 
     @on(DataTable.RowSelected)
@@ -292,11 +370,14 @@ class RunsScreen(FollowingScreen):
         runs = self._targets() if self.marked else [item for item in self.shown.values() if isinstance(item, Run)]
         self.app.compare(runs)
 
+    def action_duel(self) -> None:
+        """Open the two marked runs side by side."""
+        self.app.duel([run for run in self.app.runs if run.name in self.marked])
+
     def action_stop(self) -> None:
         """Stop the marked runs or the highlighted one; take a launch that waits off the list."""
         if isinstance(self.chosen, Launch) and not self.marked:
-            self.app.launcher.forget(self.chosen)
-            self._again()
+            self.app.forget(self.chosen)
         else:
             self.app.stop_runs(self._targets())
 
@@ -316,8 +397,7 @@ class RunsScreen(FollowingScreen):
         runs = self._targets()
         if not runs:
             return
-        names = ", ".join(run.name for run in runs[:5]) + (f" and {len(runs) - 5} more" if len(runs) > 5 else "")
-        question = f"Delete {names} with everything recorded? This cannot be taken back."
+        question = f"Delete {named(runs)} with everything recorded? This cannot be taken back."
         self.app.push_screen(Confirm(question, "Delete"), lambda yes: self._delete(runs) if yes else None)
 
     def _delete(self, runs: list[Run]) -> None:
@@ -333,12 +413,3 @@ class RunsScreen(FollowingScreen):
         """Copy the command that repeats the highlighted run."""
         if isinstance(self.chosen, Run):
             self.app.copy_text(repeat_command(self.chosen))
-
-
-def _launch_cells(launch: Launch) -> dict[str, Text]:
-    sign, style = STATE_SIGNS[launch.state]
-    words = " ".join(launch.arguments)
-    return {
-        "state": Text(f"{sign} {launch.state}", STYLES[style]),
-        "name": Text((launch.message or words)[:60], STYLES["bad"] if launch.message else "dim"),
-    }
