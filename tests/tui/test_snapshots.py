@@ -8,6 +8,7 @@ import pytest
 from tui_helpers import drive, open_run, text, until
 
 from simplexlab.tui.views import table
+from simplexlab.tui.widgets.panel import Panel
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 SIZES = {"80x24": (80, 24), "140x45": (140, 45)}
@@ -36,10 +37,20 @@ async def compare(pilot):
     await until(pilot, lambda: getattr(pilot.app.screen, "_drawn", None) is not None)
 
 
+async def duel(pilot):
+    await until(pilot, lambda: len(pilot.app.runs) > 5)
+    pilot.app.duel([one for one in pilot.app.runs if one.name in ("ce-40-flipped", "sc-40-flipped")])
+    await until(pilot, lambda: "neither has fitted" in text(pilot.app) and "excess" in str(chart_titles(pilot)))
+
+
+def chart_titles(pilot):
+    return [panel.border_title.lower() for panel in pilot.app.screen.query(Panel) if panel.spec is not None]
+
+
 async def toy(pilot):
     await until(pilot, lambda: len(pilot.app.runs) > 5)
     await pilot.press("t")
-    await until(pilot, lambda: "toy-ce" in text(pilot.app) and "□ ideal" in text(pilot.app))
+    await until(pilot, lambda: "toy-ce" in text(pilot.app) and "[] ideal" in text(pilot.app))
 
 
 async def help(pilot):
@@ -52,6 +63,7 @@ SCREENS = {
     "configuration": configuration,
     "diverged": diverged,
     "compare": compare,
+    "duel": duel,
     "toy": toy,
     "help": help,
     "runs": runs,

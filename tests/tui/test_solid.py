@@ -1,14 +1,21 @@
 """The interface over run folders in every state, and over processes that die."""
 
+import contextlib
+import dataclasses
 import json
 import os
+import pty
 import shutil
 import signal
+import subprocess
+import sys
 import time
+import types
 
 import pytest
 from tui_helpers import drive, open_run, record, text, until, write_run
 
+from simplexlab.cli.tui import needs_plain
 from simplexlab.tui.screens.compare import CompareScreen
 from simplexlab.tui.screens.run import RunScreen
 from simplexlab.tui.screens.toy import ToyScreen
@@ -107,8 +114,9 @@ def test_a_loss_that_is_not_finite_is_shown_as_divergence(tmp_path):
         assert "✗ diverged" in text(pilot.app)
         await open_run(pilot, "burst")
         shown = text(pilot.app)
-        assert "✗ not finite" in shown
-        assert "│ diverged" in shown
+        assert "loss not finite" in shown
+        assert "✗" in shown
+        assert "│ div" in shown
         assert "the loss is not finite" in shown
 
     drive(tmp_path, steps)
@@ -138,6 +146,8 @@ def test_a_live_run_is_stopped_by_a_key(live):
     async def steps(pilot):
         await until(pilot, lambda: any(run.status.state == "running" for run in pilot.app.runs))
         await pilot.press("x")
+        await until(pilot, lambda: "Stop live?" in text(pilot.app))
+        await pilot.press("y")
         await until(pilot, lambda: "■ stopped" in text(pilot.app))
         await pilot.press("x")
         await until(pilot, lambda: "is not running" in text(pilot.app))
@@ -258,3 +268,144 @@ def test_nothing_in_a_folder_commands_the_terminal(tmp_path):
         assert not set(seen) & set("\x1b\x9b\u202e")
 
     drive(tmp_path, steps, size=(200, 60))
+
+
+def test_a_launch_does_not_push_the_numbers_aside(demo):
+    async def steps(pilot):
+        app = pilot.app
+        await until(pilot, lambda: len(app.runs) > 5)
+        before = [column.get_render_width(app.screen.table) for column in app.screen.table.columns.values()]
+        app.launcher.jobs = 0
+        app.launch([["train", "--loss", "ce", "--dataset", "a-very-long-name-of-a-data-set.npz", "--corrupt", "0.25"]])
+        await until(pilot, lambda: "… queued" in text(app))
+        assert "19.5%" in text(app)
+        await pilot.press("ctrl+home", "x")
+        await until(pilot, lambda: "… queued" not in text(app))
+        after = [column.get_render_width(app.screen.table) for column in app.screen.table.columns.values()]
+        assert after == before
+
+    drive(demo, steps)
+
+
+def test_stopping_asks_and_a_second_key_stops_nothing_else(live):
+    run_dir, process = live
+
+    async def steps(pilot):
+        app = pilot.app
+        app.launcher.jobs = 0
+        await until(pilot, lambda: any(run.status.state == "running" for run in app.runs))
+        app.launch([["toy", "sc"]])
+        await until(pilot, lambda: "… queued" in text(app))
+        await pilot.press("ctrl+home", "x")
+        await until(pilot, lambda: "… queued" not in text(app))
+        await pilot.press("x")
+        await until(pilot, lambda: "Stop live?" in text(app))
+        await pilot.press("escape")
+        await pilot.pause(0.5)
+        assert process.poll() is None
+
+    drive(run_dir, steps)
+
+
+def test_a_launch_that_is_starting_is_stopped_after_a_question(tmp_path):
+    async def steps(pilot):
+        app = pilot.app
+        launch = app.launcher.submit(["toy", "sc"])
+        launch.state = "starting"
+        launch.process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+        app.screen.show(app.runs, app.launcher.launches)
+        await until(pilot, lambda: "… starting" in text(app))
+        await pilot.press("x")
+        await until(pilot, lambda: "It is starting" in text(app))
+        assert launch.process.poll() is None
+        await pilot.press("y")
+        await until(pilot, lambda: launch.process.poll() is not None)
+
+    drive(tmp_path, steps)
+
+
+def test_metrics_lines_that_cannot_be_read_are_counted(tmp_path):
+    path = write_run(tmp_path, "torn", [record(0), record(10)])
+    with open(path / "metrics.jsonl", "a") as file:
+        file.write('not json\n[1, 2]\n{"iteration": 20, "loss": 1}\n')
+
+    async def steps(pilot):
+        await open_run(pilot, "torn")
+        assert "2 metrics lines cannot be read" in text(pilot.app)
+
+    drive(tmp_path, steps)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_an_end_that_is_asked_for_leaves_nothing_behind(number, tmp_path):
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ |= {"TERM": "xterm-256color", "TMPDIR": str(tmp_path)}
+        os.execv(sys.executable, [sys.executable, "-m", "simplexlab", "tui", "--demo"])
+    seen = b""
+    while b"sorted" not in seen:
+        seen += os.read(terminal, 65536)
+    assert list(tmp_path.glob("simplexlab-demo-*"))
+    os.kill(pid, number)
+    with contextlib.suppress(OSError):
+        while part := os.read(terminal, 65536):
+            seen += part
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(status) == 128 + number
+    assert b"\x1b[?1049l" in seen  # the screen is as it was
+    assert not list(tmp_path.glob("simplexlab-demo-*"))
+
+
+@pytest.mark.parametrize(
+    ("terminal", "encoding", "plain"),
+    [
+        ("xterm-256color", "utf-8", False),
+        ("linux", "utf-8", True),
+        ("dumb", "UTF-8", True),
+        ("xterm", "iso8859-1", True),
+        ("xterm", None, True),
+    ],
+)
+def test_poor_terminals_are_plain_by_themselves(terminal, encoding, plain, monkeypatch):
+    monkeypatch.setenv("TERM", terminal)
+    monkeypatch.setattr(sys, "__stdout__", types.SimpleNamespace(encoding=encoding))
+    assert needs_plain() == plain
+
+
+def test_a_run_that_comes_to_fit_is_told(tmp_path):
+    write_run(tmp_path, "slow", [record(0, 1.0, 0.5)], state="running")
+
+    async def steps(pilot):
+        app = pilot.app
+        await until(pilot, lambda: app.runs)
+        running = dataclasses.replace(app.runs[0], status=dataclasses.replace(app.runs[0].status, state="running"))
+        app._tell_fits([running])
+        app._tell_fits([dataclasses.replace(running, metrics=record(30, 0.1, 0.0))])
+        await until(pilot, lambda: "slow fits its labels at iteration 30" in text(app))
+
+    drive(tmp_path, steps)
+
+
+def test_a_loss_without_a_bound_is_shown(tmp_path):
+    lines = [record(at, 1 / (at + 1), bound=None, excess=None, bound_is_exact=None) for at in (0, 10, 20)]
+    write_run(tmp_path, "free", lines, experiment={"loss": "my_loss.py"})
+    write_run(tmp_path, "other", lines, experiment={"loss": "sc"})
+
+    async def steps(pilot):
+        app = pilot.app
+        await until(pilot, lambda: len(app.runs) == 2)
+        row = next(line for line in text(app).splitlines() if "✓ finished free " in line)
+        assert row.split("20", 1)[1].split()[:2] == ["50.0%", "–"]
+        await open_run(pilot, "free")
+        assert "no bound is known for this loss" in " ".join(text(app).replace("│", " ").split())
+        for key in "12345678":
+            await pilot.press(key, "i", "escape")
+        await pilot.press("escape")
+        app.compare(app.runs)
+        await until(pilot, lambda: getattr(app.screen, "_drawn", None) is not None)
+        await pilot.press("escape")
+        app.duel(app.runs)
+        await until(pilot, lambda: "neither has fitted" in text(app))
+
+    drive(tmp_path, steps)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from simplexlab.geometry import orthogonal_frame, regular_simplex
-from simplexlab.tui.views.configuration import configuration_chart, edges, project, rotate, spokes
+from simplexlab.tui.views.configuration import configuration_chart, edges, project, reach_of, spokes, turned
 
 
 def distances(points):
@@ -28,7 +28,7 @@ def test_small_simplices_are_seen_in_full(classes, seen):
 
 def test_many_classes_look_like_a_regular_polygon_from_the_front():
     picture = project({"class_means": simplex_in_space(10)})
-    flat = rotate(picture.means, 0, 0)
+    flat = turned(picture.means, 0, 0)[:, :2]
     radii = np.linalg.norm(flat, axis=1)
     assert radii == pytest.approx(np.full(10, radii.mean()))
     turns = np.diff(np.unwrap(np.arctan2(flat[:, 1], flat[:, 0])))
@@ -69,9 +69,10 @@ def test_representations_that_are_not_finite_are_left_out():
 
 def test_turning_keeps_what_is_seen_inside_the_sphere():
     points = np.random.default_rng(1).standard_normal((50, 3))
-    turned = rotate(points, 0.7, -1.2)
-    assert (np.linalg.norm(turned, axis=1) <= np.linalg.norm(points, axis=1) + 1e-12).all()
-    assert rotate(points, 0, 0) == pytest.approx(points[:, :2])
+    seen = turned(points, 0.7, -1.2)
+    assert np.linalg.norm(seen, axis=1) == pytest.approx(np.linalg.norm(points, axis=1))
+    assert turned(points, 0, 0) == pytest.approx(points)
+    assert turned(points[:, :2], 0.7, -1.2)[:, :2] == pytest.approx(points[:, :2])
 
 
 @pytest.mark.parametrize("count", range(2, 9))
@@ -84,8 +85,41 @@ def test_the_path_runs_along_every_edge_and_no_point_twice(count):
 
 def test_a_frame_is_shown_away_from_its_simplex():
     chart = configuration_chart({"class_means": orthogonal_frame(3, 6)})
-    ideal = next(series for series in chart.series if series.label == "ideal simplex")
+    ideal = next(series for series in chart.series if series.label == "ideal")
     means = [series for series in chart.series if series.kind == "points" and series.marker in "012"]
     assert len(means) == 3
     assert len(ideal.x) == 3
     assert chart.equal
+
+
+def test_the_picture_tells_where_it_is_a_shadow():
+    assert configuration_chart({"class_means": simplex_in_space(10)}).title == "Configuration: shadow of 9 dimensions"
+    for classes in (2, 3, 4):
+        assert configuration_chart({"class_means": simplex_in_space(classes)}).title == "Configuration"
+    assert configuration_chart({"class_means": np.eye(5, 3)[:, :2] + 0.1}).title == "Configuration"
+
+
+def test_a_replay_keeps_its_scale():
+    small, large = ({"class_means": simplex_in_space(3, radius=radius)} for radius in (1.0, 5.0))
+    reach = max(reach_of(small), reach_of(large))
+    charts = [configuration_chart(arrays, reach=reach) for arrays in (small, large)]
+    assert charts[0].x_limits == charts[1].x_limits
+    assert charts[0].x_limits != configuration_chart(small).x_limits
+
+
+def test_a_trail_ends_at_the_class_means_and_is_fainter():
+    now, before = ({"class_means": simplex_in_space(3, radius=radius)} for radius in (2.0, 1.0))
+    chart = configuration_chart(now, trail=[before])
+    ways = [series for series in chart.series if series.kind == "line" and series.strength < 1]
+    means = [series for series in chart.series if series.kind == "points" and series.marker in "012"]
+    assert len(ways) == len(means) == 3
+    ends = sorted((way.x[-1], way.y[-1]) for way in ways)
+    assert np.array(ends) == pytest.approx(np.array(sorted((mean.x[0], mean.y[0]) for mean in means)))
+    assert all(np.hypot(way.x[0], way.y[0]) == pytest.approx(np.hypot(way.x[1], way.y[1]) / 2) for way in ways)
+
+
+def test_what_is_far_is_dimmer():
+    chart = configuration_chart({"class_means": simplex_in_space(4)}, yaw=0.3, pitch=0.2)
+    strengths = {series.marker: series.strength for series in chart.series if series.marker in "0123"}
+    assert len(strengths) == 4
+    assert 0 < min(strengths.values()) < max(strengths.values()) == 1

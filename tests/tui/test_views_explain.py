@@ -4,35 +4,55 @@ import math
 
 import pytest
 
+from simplexlab.runs import read_metrics
 from simplexlab.tui.views import explain
 from simplexlab.tui.views import run as views
 from simplexlab.tui.views.records import column, duration, value
 
 
-def record(between=0.4646, within=0.9999, **more):
+def record(least=0.4646, most=0.4646, within=0.9999, **more):
     return {
         "iteration": 100,
         "num_classes": 10,
         "dimension": 32,
-        "class_mean_similarity": {"mean": between},
+        "class_mean_similarity": {"mean": 0.4646, "minimum": least, "maximum": most},
         "within_class_similarity": {"mean": within},
         **more,
     }
 
 
 def test_configuration_at_the_simplex():
-    assert explain.configuration(record()) == "classes have collapsed; class means are at the simplex"
+    assert explain.configuration(record()) == "classes have collapsed; ▱▱▱▱▱ 0% from the simplex (at it)"
 
 
-def test_configuration_at_the_relu_floor():
-    words = explain.configuration(record(between=0.5, frame_bound=1.0))
-    assert words == "classes have collapsed; class means are still 0.035 in γ from the simplex: the ReLU floor"
+def test_a_mean_that_centring_forces_is_not_the_simplex():
+    words = explain.configuration(record(0.0, 0.52))  # antipodal pairs: the mean of γ is that of the simplex
+    assert words == "classes have collapsed; ▰▰▰▰▱ 87% from the simplex"
 
 
-def test_configuration_on_the_way():
-    words = explain.configuration(record(between=0.61, within=0.83, frame_bound=1.0))
-    assert words.startswith("classes are spread (γ within 0.830); class means are still 0.145 in γ from the simplex")
-    assert words.endswith("of which 0.035 is the ReLU floor")
+def test_configuration_under_a_relu():
+    words = explain.configuration(record(0.5, 0.5, frame_bound=1.0))
+    assert words.endswith("▱▱▱▱▱ 0% from the orthogonal frame (at it), which a ReLU keeps 7% from the simplex")
+    words = explain.configuration(record(0.5, 0.614, within=0.83, frame_bound=1.0))
+    assert words.startswith("classes are spread (γ within 0.83); ▰▱▱▱▱ 23% from the orthogonal frame")
+
+
+def test_more_classes_than_a_simplex_has_room_for():
+    words = explain.configuration(record(dimension=4))
+    assert words == "classes have collapsed; 10 classes have no simplex in 4 dimensions"
+
+
+@pytest.mark.parametrize("name", ["toy-ce", "toy-sc", "three-classes"])
+def test_no_recorded_run_is_called_at_its_optimum_where_a_pair_of_angles_is_wrong(name, demo):
+    for line in read_metrics(demo / name):
+        spread = line["class_mean_similarity"]
+        wrong = max(abs(spread["minimum"] - 1 / 3), abs(spread["maximum"] - 1 / 3)) if name != "three-classes" else None
+        said = "at it" in explain.configuration(line)
+        assert said == (explain.how_far(line) <= explain.AT_OPTIMUM)
+        if wrong is not None:
+            assert said == (wrong <= 0.005 * 2 / 3)
+        if name != "three-classes" and line["iteration"] == 10:
+            assert not said
 
 
 def test_loss_names_why_a_bound_is_approximate():
@@ -70,9 +90,9 @@ def test_nothing_yet(name):
 
 def test_time_to_fit_marks_censored_runs():
     chart = views.fit_against_corruption([("ce", 0.2, 300, 800), ("sc", 0.2, 500, 800), ("sc", 0.8, None, 800)])
-    censored = next(series for series in chart.series if series.marker == "△")
+    censored = next(series for series in chart.series if series.marker in views.CENSORED)
     assert (censored.x.tolist(), censored.y.tolist()) == ([0.8], [800])
-    assert censored.label == "sc, not fitted by then"
+    assert censored.label == "SC not fitted"
 
 
 def test_overlay_takes_a_log_axis_for_losses_of_different_size():

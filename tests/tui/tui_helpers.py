@@ -53,7 +53,7 @@ def is_drawn(screen):
 
 def record(iteration, loss=1.0, error=0.5, **more):
     """One line of metrics with the keys that the interface reads."""
-    spread = {"mean": 0.6, "q05": 0.5, "q95": 0.7}
+    spread = {"mean": 0.6, "q05": 0.5, "q95": 0.7, "minimum": 0.4, "maximum": 0.8}
     return {
         "iteration": iteration,
         "seconds": iteration / 10,

@@ -1,0 +1,116 @@
+"""Curves as characters: none hides another."""
+
+import numpy as np
+import pytest
+from tui_helpers import drive, open_run, until
+
+from simplexlab.tui.views.charts import ChartSpec, Series
+from simplexlab.tui.widgets.chart import Chart
+from simplexlab.tui.widgets.picture import arrange
+from simplexlab.tui.widgets.raster import Canvas
+
+
+def colours(canvas):
+    return {colour for row in canvas.cells() for _, colour in row if colour}
+
+
+def straight(width, height, row=2.0):
+    return np.linspace(0, 2 * width - 1, 30), np.full(30, row)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("count", [2, 3, 5])
+def test_curves_that_coincide_alternate(count, plain):
+    canvas = Canvas(20, 3, plain)
+    for index in range(count):
+        canvas.line(*straight(20, 3), f"colour {index}", "abcde"[index])
+    shown = [colour for _, colour in canvas.cells()[0]]
+    assert set(shown) == {f"colour {index}" for index in range(count)}
+    counts = [shown.count(f"colour {index}") for index in range(count)]
+    assert max(counts) - min(counts) <= 1
+
+
+def test_a_curve_that_runs_into_another_stays_visible():
+    canvas = Canvas(40, 5)
+    x = np.linspace(0, 79, 100)
+    canvas.line(x, np.full(100, 18.0), "bound", "-", dashed=True)
+    canvas.line(x, np.where(x < 40, 2.0, 18.0), "loss", "o")
+    second_half = [colour for _, colour in canvas.cells()[4][22:]]
+    assert second_half.count("loss") >= 9
+    assert second_half.count("bound") >= 5
+    assert {colour for _, colour in canvas.cells()[0][:20]} == {"loss"}
+
+
+def test_a_line_goes_where_it_should():
+    canvas = Canvas(4, 2)
+    canvas.line(np.array([0.0, 7.0]), np.array([0.0, 7.0]), "c", "o")
+    assert ["".join(character for character, _ in row) for row in canvas.cells()] == ["⠑⢄  ", "  ⠑⢄"]
+
+
+def test_marks_that_coincide_stand_side_by_side():
+    canvas = Canvas(10, 1)
+    for index in range(4):
+        canvas.over(5, 0, "ABCD"[index], "c", nudge=3)
+    assert "".join(character for character, _ in canvas.cells()[0]).strip() == "CABD"
+
+
+def test_words_of_a_legend_are_cut_and_numbers_are_not():
+    entries = [("━", "", "a very long name", "0.123456"), ("━", "", "another name", "-0.000017"), ("━", "", "c", "7")]
+    for room in range(26, 80):
+        line = "".join(segment.text for segment in arrange(entries, room)[0])
+        assert len(line.rstrip()) <= room
+        assert all(now in line for *_, now in entries), line
+
+
+def test_every_legend_entry_of_every_recorded_run_is_in_its_panel(demo):
+    async def steps(pilot):
+        app = pilot.app
+        await until(pilot, lambda: app.runs)
+        checked = 0
+        for name in [run.name for run in app.runs]:
+            await open_run(pilot, name)
+            for chart in app.screen.query(Chart):
+                for series in chart.spec.series if chart.spec else ():
+                    if not series.label or not np.isfinite(series.y).any():
+                        continue
+                    _, top, _, rows = chart._place
+                    picture = chart._strips[top : top + rows]
+                    wanted = ink(chart, series)
+                    found = {
+                        segment.style.color.name.lower() for strip in picture for segment in strip if drawn(segment)
+                    }
+                    assert wanted.lower() in found, (name, chart.spec.title, series.label)
+                    checked += 1
+            await pilot.press("escape")
+        assert checked > 80
+
+    drive(demo, steps)
+
+
+def ink(chart, series):
+    from simplexlab.tui.widgets.palette import colour
+
+    return colour(series.colour, chart.dark)
+
+
+def drawn(segment):
+    return segment.style is not None and segment.style.color is not None and segment.text.strip(" │┤╌\u2800")
+
+
+def test_only_cells_that_changed_are_painted_again(tmp_path):
+    async def steps(pilot):
+        x = np.arange(50.0)
+        chart = Chart(ChartSpec("", series=(Series("s", x, x),), y_label="y"))
+        await pilot.app.screen.mount(chart)
+        await pilot.pause()
+        painted = []
+        original = chart.refresh
+        chart.refresh = lambda *regions, **options: (painted.append(regions), original(*regions, **options))[1]
+        chart.show(ChartSpec("", series=(Series("s", x, x),), y_label="y"))
+        assert painted == []
+        y = x.copy()
+        y[25] = 40
+        chart.show(ChartSpec("", series=(Series("s", x, y),), y_label="y"))
+        assert 0 < sum(region.area for region in painted[0]) < chart.size.area / 3
+
+    drive(tmp_path / "none", steps)
