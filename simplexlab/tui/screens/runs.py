@@ -25,6 +25,7 @@ from simplexlab.tui.views.table import (
     CURVES,
     MIDDLE_COLUMNS,
     NARROW_COLUMNS,
+    NARROW_CURVES,
     NARROW_NAMES,
     SORTABLE,
     STATE_SIGNS,
@@ -43,7 +44,8 @@ from simplexlab.tui.widgets.panel import Facts, Panel
 FIRST_COMMAND = "simplexlab train --loss ce --corrupt 0.2"
 PREVIEW_RECORDS = 300
 PREVIEW_WIDTH, PREVIEW_ROOM = 130, 42
-NARROW_WIDTH, MIDDLE_WIDTH, FULL_WIDTH = 104, 118, 152
+NARROW_WIDTH, FULL_WIDTH = 118, 146
+CURVED_WIDTH = 97  # of a narrow table, from which there is room for curves
 CURVE_RECORDS = 64
 LAUNCH_NAME = 20
 SHORTEST_NAME, LONGEST_NAME = 16, 60
@@ -136,8 +138,12 @@ class RunsScreen(FollowingScreen):
     def _columns(self) -> None:
         width = self.app.size.width - (PREVIEW_ROOM if self.has_class("-wide") else 0)
         narrow = width < NARROW_WIDTH
-        self.room = max(SHORTEST_NAME, width - NARROW_WIDTH + 24) if narrow else LONGEST_NAME
-        keys = NARROW_COLUMNS if width < MIDDLE_WIDTH else MIDDLE_COLUMNS if width < FULL_WIDTH else tuple(COLUMNS)
+        curved = narrow and width >= CURVED_WIDTH
+        self.room = max(SHORTEST_NAME, width - (CURVED_WIDTH if curved else 80) + 16) if narrow else LONGEST_NAME
+        if narrow:
+            keys = NARROW_CURVES if curved else NARROW_COLUMNS
+        else:
+            keys = MIDDLE_COLUMNS if width < FULL_WIDTH else tuple(COLUMNS)
         if (narrow, keys, self.room) == (self.narrow, self._keys, self._shown_room):
             return
         self._shown_room = self.room
@@ -176,7 +182,12 @@ class RunsScreen(FollowingScreen):
         if before is None or before[0][0] is not run or before[0][1:] != stamp[1:]:
             before = self._made[run.name] = stamp, cells(run, stamp[1], self.narrow, self.room)
         curves = self._curves.get(run.name)
-        return before[1] | ({name: Text(words) for name, words in curves[1].items()} if curves else {})
+        sparks = curves[1] if curves else {}
+        return before[1] | {column: Text(self._beside(curve)) for column, curve in sparks.items()}
+
+    def _beside(self, curve: str) -> str:
+        """A curve with the room that it needs beside a number, where columns have none."""
+        return f" {curve}" if self.narrow else curve
 
     def _launch_cells(self, launch: Launch) -> dict[str, Text]:
         """A launch without a run: its state, and as much of its command as names have room for."""
@@ -213,9 +224,10 @@ class RunsScreen(FollowingScreen):
         self._curves |= found
         for name, (_, sparks) in found.items():
             if name in self._order:
-                for column, words in sparks.items():
+                for column, curve in sparks.items():
+                    words = self._beside(curve)
                     if column in self._keys and self._drawn.get(name, {}).get(column) != words:
-                        self.table.update_cell(name, column, Text(words))
+                        self.table.update_cell(name, column, Text(words), update_width=True)
                         self._drawn[name][column] = words
 
     def _where(self, total: int, kept: int) -> None:

@@ -55,10 +55,17 @@ COLUMNS = {
 CURVES = {"error_curve": ("train_error", False), "excess_curve": ("excess", True)}  # key, whether in powers of ten
 MIDDLE_COLUMNS = tuple(column for column in COLUMNS if column not in CURVES)
 NARROW_COLUMNS = tuple(column for column in MIDDLE_COLUMNS if column != "dataset")
-NARROW_NAMES = {"progress": "iter.", "train_error": "error", "far": "far"}
+NARROW_CURVES = tuple(column for column in COLUMNS if column != "dataset")  # where there is a little more room
+NARROW_NAMES = {
+    "progress": "iter.",
+    "train_error": "error",
+    "error_curve": " curve",
+    "excess_curve": " curve",
+    "far": "far",
+}
 SORTABLE = ("age", "name", "state", "loss", "corrupt", "progress", "train_error", "excess", "far", "fit")
 SPARKS = "▁▂▃▄▅▆▇█"
-SPARK_WIDTH = 12
+SPARK_WIDTH = 8
 
 
 def cells(run: Run, marked: bool, narrow: bool, room: int = 80) -> dict[str, Text]:
