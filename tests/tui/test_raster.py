@@ -6,7 +6,7 @@ from tui_helpers import drive, open_run, until
 
 from simplexlab.tui.views.charts import ChartSpec, Series
 from simplexlab.tui.widgets.chart import Chart
-from simplexlab.tui.widgets.picture import arrange
+from simplexlab.tui.widgets.picture import Picture, arrange
 from simplexlab.tui.widgets.raster import Canvas
 
 
@@ -114,3 +114,13 @@ def test_only_cells_that_changed_are_painted_again(tmp_path):
         assert 0 < sum(region.area for region in painted[0]) < chart.size.area / 3
 
     drive(tmp_path / "none", steps)
+
+
+def test_every_cell_has_the_ground_of_the_theme(demo):
+    async def steps(pilot):
+        await open_run(pilot, "sc-clean")
+        for chart in pilot.app.screen.query(Picture):
+            for strip in chart._strips:
+                assert all(part.style and part.style.bgcolor is not None for part in strip if part.text)
+
+    drive(demo, steps)

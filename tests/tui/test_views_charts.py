@@ -100,6 +100,8 @@ def test_ticks_stand_on_equal_rows_and_say_where_they_are(low, span, rows, log):
         there = axis.low + place / (rows - 1) * (axis.high - axis.low)
         wanted = math.log10(float(label)) if log else float(label)
         resolution = (axis.high - axis.low) / (rows - 1) / 2
+        if rows < 6:  # where only the ends are told, in few digits
+            resolution = max(resolution, 0.06 * max(abs(there), 1.0))
         assert abs(wanted - there) <= max(resolution, 1e-9 * abs(there)), (axis, label)
 
 

@@ -228,8 +228,7 @@ def row_axis(low: float, high: float, rows: int, log: bool = False) -> Axis:
         rows: rows of the picture, the first and last of which are the limits.
         log: whether values are powers: ticks are then at whole decades, or at powers of two.
     """
-    if rows < 3:
-        return Axis(low, high)
+    ends = Axis(low, high, ((0, end_label(low, log)), (rows - 1, end_label(high, log))) if rows > 1 else ())
     best = None
     for spacing in range(2, rows):
         count = (rows - 1) // spacing + 1
@@ -241,8 +240,8 @@ def row_axis(low: float, high: float, rows: int, log: bool = False) -> Axis:
         cost = waste * (1 + 0.12 * abs(count - 4) + (0.4 if count < 3 else 0))
         if best is None or cost < best[0]:
             best = cost, spacing, count, step, start
-    if best is None:
-        return Axis(low, high)
+    if best is None:  # too few rows for round values
+        return ends
     _, spacing, count, step, start = best
     values = [start + index * step for index in range(count)]
     labels = [power(value) for value in values] if log else tick_labels(values, step)
@@ -292,6 +291,11 @@ def _log_steps() -> Iterator[float]:
     """A factor of two, then whole decades."""
     yield math.log10(2)
     yield from itertools.chain(range(1, 10), range(10, 400, 5))
+
+
+def end_label(value: float, log: bool) -> str:
+    """The value at an end of an axis that has no room for round ones, in two digits."""
+    return short_exponent(f"{10.0**value:.1e}") if log else number(value, 3)
 
 
 def tick_labels(values: list[float], step: float) -> list[str]:

@@ -50,8 +50,9 @@ class Picture(Widget, can_focus=True):
         loading = [[Segment(f" {LOADING}", style_of("", dim=True))]]
         lines = loading if self.spec is None else self.paint(width, height)
         before = self._strips
-        self._strips = [Strip(line).adjust_cell_length(width).simplify() for line in lines[:height]]
-        self._strips += [Strip.blank(width)] * (height - len(self._strips))
+        ground = self.rich_style  # cells without a style would have the terminal's own ground
+        self._strips = [Strip(line).adjust_cell_length(width).apply_style(ground).simplify() for line in lines[:height]]
+        self._strips += [Strip.blank(width, ground)] * (height - len(self._strips))
         if len(before) != height:
             self.refresh()
             return
