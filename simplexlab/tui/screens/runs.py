@@ -195,7 +195,7 @@ class RunsScreen(FollowingScreen):
         width = min(self.room, max([LAUNCH_NAME, *(len(run.name) for run in self.app.runs)]))
         words = launch.message or " ".join(launch.arguments)
         return {
-            "state": Text(f"{sign} {launch.state}", STYLES[style]),
+            "state": Text(f"{sign} {launch.state}" + " " * self.narrow, STYLES[style]),
             "name": Text(shortened(words, width), STYLES["bad"] if launch.message else "dim"),
         }
 
