@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from simplexlab.tui.views.lessons import cells
+from simplexlab.course.scripts import cells
 from simplexlab.tui.views.mathematics import as_text, unicode
 
 
@@ -36,7 +36,7 @@ def test_only_what_stands_between_dollars_is_read():
 
 def lessons():
     folder = next(path for path in Path(__file__).parents if (path / "pyproject.toml").exists())
-    return [*folder.glob("lessons/[0-9]*.py"), *folder.glob("simplexlab/**/lessons/[0-9]*.py")]
+    return list(folder.glob("simplexlab/course/lessons/[0-9]*.py"))
 
 
 @pytest.mark.parametrize("path", lessons(), ids=lambda path: path.stem)
