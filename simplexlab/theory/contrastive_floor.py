@@ -193,9 +193,9 @@ def _floor(
         free = state_of(start, num_classes, needed)
         end = solve(program, program.start(regular_simplex(num_classes, needed)) if free is None else free, collapsed)
         points, _ = program.configuration(end.free)
-        certificate = min(end.value, program.certificate(end.free))
+        value, certificate = program.value_and_certificate(end.free)
         state = {(num_classes, needed): end.free}
-        floor = Floor(end.value, certificate, collapsed, points, converged=end.converged, state=state)
+        floor = Floor(value, min(certificate, value), collapsed, points, converged=end.converged, state=state)
     if dimension >= needed:
         return floor
     return in_few_dimensions(program, floor, num_classes, dimension, nonnegative, start)
@@ -219,14 +219,14 @@ class _Program:
         value, gradient = self.batches.value_and_gradient(self._gram(points))
         return value, backward(2 * gradient @ points)
 
-    def certificate(self, free: np.ndarray) -> float:
+    def value_and_certificate(self, free: np.ndarray) -> tuple[float, float]:
         """See `Program`."""
         points, _ = to_sphere(free, self.radius, self.nonnegative)
         gram = self._gram(points)
         value, gradient = self.batches.value_and_gradient(gram)
         square = self.radius**2
         diagonal = least_diagonal(-gradient, -np.sum(gradient * gram, axis=1) / (square or 1.0))
-        return float(value - np.vdot(gradient, gram) - square * diagonal.sum())
+        return value, float(value - np.vdot(gradient, gram) - square * diagonal.sum())
 
     def configuration(self, free: np.ndarray) -> tuple[np.ndarray, None]:
         """See `Program`."""

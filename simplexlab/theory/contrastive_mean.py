@@ -20,8 +20,9 @@ from simplexlab.geometry.checks import finite, matrix, whole
 from simplexlab.theory.contrastive import LARGEST_BATCH, binomial_log_law, class_value
 from simplexlab.theory.floor import probabilities
 
-NODE_DISTANCE = 0.3  # of u; the error of the trapezoidal rule is about exp(−π²/distance), 5e-15
-LAST_NODE = math.log(45.0)  # e^(−t·X) is below 1e-19 from there on, as X ≥ 1
+NODE_DISTANCE = 0.33  # of u; the error of the trapezoidal rule is about exp(−π²/distance), 1e-13
+LAST_NODE = math.log(36.0)  # e^(−t·X) is below 1e-15 from there on, as X ≥ 1
+LARGEST_EXPONENT = 600.0
 NEGLIGIBLE = 1e-7  # t·X up to which e^(−tX) is 1 − tX; the error is its square
 ALMOST_ONE = 1 - 1e-15  # largest 1 − E e^(−t·w) of one draw whose logarithm is taken
 BLOCK_ENTRIES = 2**20  # exponentials held at once
@@ -51,7 +52,14 @@ class IndependentBatches:
         """
         p, draws, views = self.probabilities, self.batch_size - 1, self.views
         exponents = gram - np.diag(gram)[:, None]
-        first_node = math.log(NEGLIGIBLE / (views * self.batch_size)) - max(0.0, exponents.max())
+        largest = max(0.0, exponents.max())
+        if largest > LARGEST_EXPONENT:
+            raise ValueError(
+                f"an inner product between classes exceeds one within a class by {largest:.3g}, at most "
+                f"{LARGEST_EXPONENT:g} is possible"
+            )
+        factors = views * np.exp(exponents)
+        first_node = math.log(NEGLIGIBLE / (views * self.batch_size)) - largest
         nodes = np.arange(LAST_NODE, first_node, -NODE_DISTANCE)
         t = np.exp(nodes)
         # P(the batch has a positive): with one view the draws without another of class y are taken out.
@@ -61,9 +69,8 @@ class IndependentBatches:
         for start in range(0, len(p), block):
             rows = np.arange(start, min(start + block, len(p)))
             own = (np.arange(len(rows)), slice(None), rows)
-            with np.errstate(over="ignore"):
-                decay = np.exp(nodes[:, None] + exponents[rows, None, :] + math.log(views))  # t·v·w, (rows, T, K)
-            miss = -np.expm1(-decay)
+            miss = t[:, None] * -factors[rows, None, :]
+            miss = -np.expm1(miss, out=miss)  # 1 − exp(−t·v·w), shape (rows, T, K)
             sums = np.minimum(miss @ p, ALMOST_ONE)
             log_one = np.log1p(-sums)
             anchor = -t * (views - 1)
@@ -76,17 +83,18 @@ class IndependentBatches:
                 slope = slope - np.exp((draws - 1) * log_none)
             # What lies before the first node is linear in t; the trapezoidal rule sums it as a geometric series.
             before = t[-1] / math.expm1(NODE_DISTANCE)
-            weights = before * np.exp(exponents[rows])
             if views == 1:
                 mean = draws * p * -np.expm1((draws - 1) * np.log1p(-p[rows]))[:, None]
                 mean[np.arange(len(rows)), rows] = draws * p[rows]
             else:
-                mean = np.broadcast_to(views * draws * p, (len(rows), len(p)))
-            tail = np.sum(mean * weights, axis=1) + before * (views - 1 - present[rows])
+                mean = draws * p[None, :]
+            mean = before * mean * factors[rows]
+            tail = np.sum(mean, axis=1) + before * (views - 1 - present[rows])
             share = self.batch_size * views * p[rows]
             value += NODE_DISTANCE * share @ (integrand.sum(axis=1) + tail)
-            inner = np.matmul(slope[:, None, :], decay * (1 - miss))[:, 0, :] * (draws * p) + mean * weights
-            gradient[rows] = NODE_DISTANCE * share[:, None] * inner
+            slope = slope * t
+            left = slope.sum(axis=1, keepdims=True) - np.matmul(slope[:, None, :], miss)[:, 0, :]
+            gradient[rows] = NODE_DISTANCE * share[:, None] * (left * draws * p * factors[rows] + mean)
         np.fill_diagonal(gradient, 0.0)
         return float(value), (gradient + gradient.T) / 2
 

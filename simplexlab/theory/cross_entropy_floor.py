@@ -98,9 +98,9 @@ def ce_floor(
             noise = NOISE * np.random.default_rng(0).random(end.free.shape)
             end = solve(program, end.free + noise, collapsed, may_vanish=not shift_free)
         points, weights = program.configuration(end.free)
-        certificate = min(end.value, program.certificate(end.free))
+        value, certificate = program.value_and_certificate(end.free)
         state = {(num_classes, needed): end.free}
-        floor = Floor(end.value, certificate, collapsed, points, weights, converged=end.converged, state=state)
+        floor = Floor(value, min(certificate, value), collapsed, points, weights, converged=end.converged, state=state)
     if dimension >= needed:
         return floor
     program = _Program(objective, distribution, radius, norm, nonnegative, slack=True)
@@ -134,14 +134,14 @@ class _Program:
             np.hstack([gradient @ means[:, :-1], slack]), np.hstack([gradient.T @ weights[:, :-1], slack])
         )
 
-    def certificate(self, free: np.ndarray) -> float:
+    def value_and_certificate(self, free: np.ndarray) -> tuple[float, float]:
         """See `Program`."""
         means, weights = self.configuration(free)
         logits = weights @ means.T
         value, gradient = self.loss.value_and_gradient(logits, self.shares)
         scale = np.abs(gradient).max()
         if scale == 0:
-            return value
+            return value, value
         gradient = gradient / scale  # squares of tiny losses would vanish
         product = gradient.T @ gradient
         diagonal = np.sum((product @ means) * means, axis=1) / self.radius**2
@@ -149,7 +149,7 @@ class _Program:
             product = product + _multiplier(product, diagonal, means)
         diagonal = least_diagonal(product, diagonal)
         fall = np.vdot(gradient, logits) + self.norm * self.radius * math.sqrt(diagonal.sum())
-        return max(float(value - scale * fall), getattr(self.loss, "least", -math.inf))
+        return value, max(float(value - scale * fall), getattr(self.loss, "least", -math.inf))
 
     def configuration(self, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Program`."""

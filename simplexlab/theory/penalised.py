@@ -73,8 +73,8 @@ def ufm_ce_floor(
         end = solve(program, program.start(regular_simplex(num_classes, needed)) if free is None else free, collapsed)
         points, weights = program.configuration(end.free)
         state = {(num_classes, needed): end.free}
-        certificate = min(end.value, program.certificate(end.free))
-        floor = Floor(end.value, certificate, collapsed, points, weights, converged=end.converged, state=state)
+        value, certificate = program.value_and_certificate(end.free)
+        floor = Floor(value, min(certificate, value), collapsed, points, weights, converged=end.converged, state=state)
     if dimension >= needed:
         return floor
     return in_few_dimensions(program, floor, num_classes, dimension, False, start)
@@ -153,9 +153,10 @@ class _Program:
         value += self.penalty / 2 * float(np.sum(free**2))
         return value, np.stack([gradient @ free[1], gradient.T @ free[0]]) + self.penalty * free
 
-    def certificate(self, free: np.ndarray) -> float:
+    def value_and_certificate(self, free: np.ndarray) -> tuple[float, float]:
         """See `Program`."""
-        _, gradient = self.loss.value_and_gradient(free[0] @ free[1].T / self.root, self.shares)
+        value, gradient = self.loss.value_and_gradient(free[0] @ free[1].T / self.root, self.shares)
+        value += self.penalty / 2 * float(np.sum(free**2))
         size = np.linalg.norm(gradient / self.root, 2)
         misses = gradient / self.shares * min(1.0, self.penalty / size if size > 0 else 1.0)  # P − T
         smoothing = self.loss.smoothing
@@ -166,7 +167,7 @@ class _Program:
         missed = others.sum(axis=0)
         entropy = -np.sum(others * np.log(np.where(others > 0, others, 1.0)), axis=0)
         entropy -= (1 - missed) * np.log1p(-np.minimum(missed, 1 - 1e-16))
-        return float(self.shares @ entropy)
+        return value, float(self.shares @ entropy)
 
     def configuration(self, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Program`."""

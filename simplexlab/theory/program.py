@@ -23,8 +23,8 @@ class Program(Protocol):
     def value_and_gradient(self, free: np.ndarray) -> tuple[float, np.ndarray]:
         """The objective and its gradient in the free numbers."""
 
-    def certificate(self, free: np.ndarray) -> float:
-        """A lower bound of all configurations in any dimension, best where `free` is near the optimum."""
+    def value_and_certificate(self, free: np.ndarray) -> tuple[float, float]:
+        """The objective, and a lower bound for all configurations in any dimension, best near the optimum."""
 
     def configuration(self, free: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Class means (K, h) and classifier rows (K, h) or None."""
@@ -49,7 +49,7 @@ def solve(program: Program, free: np.ndarray, collapsed: float, *, may_vanish: b
     """
 
     def meets(free: np.ndarray, scale: float) -> bool:
-        return is_certified(program.value_and_gradient(free)[0], program.certificate(free), scale, AIM)
+        return is_certified(*program.value_and_certificate(free), scale, AIM)
 
     end = _minimise(program, free, lambda free: meets(free, collapsed if may_vanish else 0.0))
     return end if end.converged else end._replace(converged=meets(end.free, collapsed))

@@ -273,3 +273,8 @@ def test_classes_of_very_unequal_size_are_certified_too():
     for num_classes in (3, 8, 12):
         p = 10 ** generator.uniform(0, 4, num_classes)
         assert sc_floor(p / p.sum(), 92, radius=0.42).is_exact
+
+
+def test_far_apart_norms_are_refused():
+    with pytest.raises(ValueError, match="exceeds one within a class by 700"):
+        sc_expected_loss([[0.0, 700.0], [700.0, 1000.0]], (0.5, 0.5), 8)
