@@ -100,12 +100,12 @@ class RunsScreen(FollowingScreen):
         self.room = self._shown_room = LONGEST_NAME
         self._keys: tuple[str, ...] = ()
         self.shown: dict[str, Run | Launch] = {}
-        self._drawn: dict[str, dict[str, str]] = {}
+        self._drawn: dict[str, dict[str, Text]] = {}
         self._order: list[str] = []
         self._feed: RunFeed | None = None
         self._previewed: tuple | None = None
         self._said: dict[str, str] = {}
-        self._made: dict[str, tuple[tuple, dict[str, Text]]] = {}
+        self._made: dict[str, tuple] = {}  # run, its curves, what else its cells depend on, the cells
         self._curves: dict[str, tuple[Run, dict[str, str]]] = {}
 
     def compose(self) -> ComposeResult:
@@ -160,7 +160,7 @@ class RunsScreen(FollowingScreen):
         """Draw the runs as they stand; only what changed is touched."""
         if self.narrow is None or not self.query(DataTable):  # not composed yet, or being taken down
             return
-        kept = [run for run in runs if matches(run, self.words)]
+        kept = [run for run in runs if not self.words or matches(run, self.words)]
         kept.sort(key=lambda run: sort_key(run, self.sorted_by), reverse=self.descending)
         names = {run.name for run in runs}
         self.marked &= names
@@ -177,13 +177,15 @@ class RunsScreen(FollowingScreen):
 
     def _cells(self, run: Run) -> dict[str, Text]:
         """The cells of a run, made anew only where something in them changed."""
-        stamp = (run, run.name in self.marked, self.narrow, self.room, duration(age(run)))
-        before = self._made.get(run.name)
-        if before is None or before[0][0] is not run or before[0][1:] != stamp[1:]:
-            before = self._made[run.name] = stamp, cells(run, stamp[1], self.narrow, self.room)
         curves = self._curves.get(run.name)
-        sparks = curves[1] if curves else {}
-        return before[1] | {column: Text(self._beside(curve)) for column, curve in sparks.items()}
+        stamp = (run.name in self.marked, self.narrow, self.room, duration(age(run)))
+        before = self._made.get(run.name)
+        if before is not None and before[0] is run and before[1] is curves and before[2] == stamp:
+            return before[3]
+        made = cells(run, stamp[0], self.narrow, self.room)
+        made |= {column: Text(self._beside(curve)) for column, curve in (curves[1] if curves else {}).items()}
+        self._made[run.name] = run, curves, stamp, made
+        return made
 
     def _beside(self, curve: str) -> str:
         """A curve with the room that it needs beside a number, where columns have none."""
@@ -222,13 +224,7 @@ class RunsScreen(FollowingScreen):
 
     def _take_curves(self, found: dict[str, tuple[Run, dict[str, str]]]) -> None:
         self._curves |= found
-        for name, (_, sparks) in found.items():
-            if name in self._order:
-                for column, curve in sparks.items():
-                    words = self._beside(curve)
-                    if column in self._keys and self._drawn.get(name, {}).get(column) != words:
-                        self.table.update_cell(name, column, Text(words), update_width=True)
-                        self._drawn[name][column] = words
+        self.show(self.app.runs, self.app.launcher.launches)
 
     def _where(self, total: int, kept: int) -> None:
         running = sum(run.status.state == "running" for run in self.app.runs)
@@ -269,10 +265,12 @@ class RunsScreen(FollowingScreen):
         else:
             for key, row in rows.items():
                 before = self._drawn.get(key, {})
+                if row is before:
+                    continue
                 for column in columns:
-                    if column in row and before.get(column) != row[column].markup:
+                    if column in row and before.get(column) != row[column]:
                         table.update_cell(key, column, row[column], update_width=True)
-        self._drawn = {key: {column: text.markup for column, text in row.items()} for key, row in rows.items()}
+        self._drawn = rows
 
     def _chosen_key(self) -> str | None:
         row = self.table.cursor_row

@@ -131,10 +131,9 @@ def fit(run: Run) -> str:
 
 def sort_key(run: Run, key: str) -> tuple:
     """Orders runs by a column; those without a value come last."""
-    row = summarise(run)
-    columns = {"name": "run", "progress": "iteration", "fit": "time_to_fit"}
     special = {"age": age, "far": lambda run: how_far(run.metrics)}
-    found: Any = special[key](run) if key in special else row[columns.get(key, key)]
+    columns = {"name": "run", "progress": "iteration", "fit": "time_to_fit"}
+    found: Any = special[key](run) if key in special else summarise(run)[columns.get(key, key)]
     if found is None:
         return (1, 0.0, "", run.name)
     return (0, 0.0, found, run.name) if isinstance(found, str) else (0, float(found), "", run.name)
