@@ -21,9 +21,12 @@ def whole_number(_, tokens) -> int:
     """Read a whole number; 3.5 is an error here, where the library would round it."""
     text = tokens[0].value
     try:
-        return int(text)
+        value = int(text)
     except ValueError:
         raise ValueError(f'"{text}" is not a whole number') from None
+    if abs(value) >= 2**63:  # beyond it nothing counts, and floats overflow
+        raise ValueError(f'"{text}" is too large')
+    return value
 
 
 WholeNumber = Annotated[int, Parameter(converter=whole_number)]

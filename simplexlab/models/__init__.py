@@ -9,6 +9,7 @@ _MODULES = {
     "FusedBatchNormalization": "normalization",
     "build_encoder": "encoders",
     "export_model": "export",
+    "least_memory": "encoders",
     "linear_head": "heads",
     "project_to_sphere": "heads",
     "simplex_head": "heads",

@@ -145,6 +145,45 @@ class _Layers:
         return keras.layers.Add(dtype=self.policy)([x, y])
 
 
+def least_memory(
+    name: str,
+    input_shape: Sequence[int],
+    *,
+    width: int,
+    dimension: int | None,
+    num_classes: int,
+    batch_size: int,
+    precision: str = "float32",
+) -> int:
+    """Bytes that a training step needs at least: weights, their gradients and momentum, and what it keeps of the batch.
+
+    Args:
+        name, input_shape, width, dimension: as of `build_encoder`.
+        num_classes: rows of the classifier.
+        batch_size: images a step on one machine.
+        precision: float32, float64, or bfloat16, which keeps float32 weights.
+    """
+    height, columns, channels = input_shape
+    family = name.removesuffix("-preact")
+    if family == "mlp":
+        features = 4 * width
+        weights = (height * columns * channels + (HIDDEN_LAYERS - 1) * features) * features
+        outputs = HIDDEN_LAYERS * features
+    else:
+        pixels, features = height * columns, width
+        weights, outputs = 9 * channels * width, pixels * width
+        for stage, blocks in enumerate(STAGES[family]):
+            before, features = features, width * 2**stage
+            pixels = -(-height // 2**stage) * -(-columns // 2**stage)
+            weights += 9 * features * (before + (2 * blocks - 1) * features)
+            outputs += 2 * blocks * pixels * features
+    if dimension is not None:
+        weights, outputs, features = weights + features * dimension, outputs + dimension, dimension
+    weights += num_classes * features
+    number = 8 if precision == "float64" else 4
+    return 3 * number * weights + batch_size * outputs * (2 if precision == "bfloat16" else number)
+
+
 def _network(layers: _Layers, x, width: int, stages: Sequence[int]):
     x = layers.relu(layers.normalize(layers.convolve(x, width, 3)))
     return _each_block(layers, _block, x, width, stages)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Head = Literal["learned", "fixed", "none"]
 JUDGES = ("head", "class-means")
 MARKERS = "osD^v<>ph*PX"
+LARGEST_COUNT = 2**31 - 1  # TensorFlow counts in int32
+SMALLEST, LARGEST = 1e-12, 1e6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,12 +248,16 @@ def _checked(option: Option, value: Any) -> Any:
 def check_limits(flag: str, value: float, limits: Mapping[str, float], reason: str = "") -> None:
     """Raise a UsageError where a number is not finite or outside `minimum`, `maximum`, `above` or `below`.
 
+    No number may be so large, or no positive one so small, that a run could only overflow.
+
     Args:
         flag: what the value was given to.
         value: the number.
         limits: limits by name.
         reason: put after the limit, to say why.
     """
+    if isinstance(value, int) and value > LARGEST_COUNT:
+        raise UsageError(f"{flag} {value} must be at most {LARGEST_COUNT}")
     if not math.isfinite(value):
         raise UsageError(f"{flag} {value} is not a finite number")
     if limits.get("minimum") == 0 and limits.get("maximum") == 1 and not 0 <= value <= 1:
@@ -264,6 +270,8 @@ def check_limits(flag: str, value: float, limits: Mapping[str, float], reason: s
         wanted = f"greater than {format_value(limits['above'])}"
     elif "below" in limits and value >= limits["below"]:
         wanted = f"less than {format_value(limits['below'])}"
+    elif isinstance(value, float) and (value > LARGEST or ("above" in limits and value < SMALLEST)):
+        wanted = f"from {SMALLEST:g} to {LARGEST:g}" if "above" in limits else f"at most {LARGEST:g}"
     else:
         return
     raise UsageError(f"{flag} {format_value(value)} must be {wanted}{reason}")

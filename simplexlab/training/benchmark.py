@@ -13,7 +13,7 @@ from simplexlab.data import Dataset
 from simplexlab.evaluation import Representations, evaluate
 from simplexlab.quiet import quiet_stderr
 from simplexlab.training import runtime
-from simplexlab.training.description import criterion_of, load_dataset
+from simplexlab.training.description import check_step_memory, criterion_of, load_dataset
 
 MATRIX_SIZES = {"CPU": 2048, "GPU": 8192}
 REPEATS = 5
@@ -48,6 +48,7 @@ def benchmark(experiment: Experiment, seconds: float = 10.0) -> dict[str, Any]:
 def _measure(experiment: Experiment, dataset: Dataset, seconds: float) -> dict[str, Any]:
     labels = dataset.y_train
     machine = runtime.start(experiment, pixels=math.prod(dataset.image_shape[:2]))
+    check_step_memory(experiment, dataset, machine)
     with quiet_stderr():
         from simplexlab.models import export_model
         from simplexlab.training.learner import build_learner

@@ -139,14 +139,14 @@ def _go_on(run: Run, experiment: Experiment, cluster: Cluster, callbacks: "Callb
 
 def _follow(task: Task, interrupted: Callable[[], bool]) -> dict[str, Any]:
     """What a worker other than 0 does."""
-    with runtime.lost_workers_told(task.cluster), runtime.keras_precision(task.experiment.precision):
+    with runtime.failures_told(task.cluster), runtime.keras_precision(task.experiment.precision):
         return Session(task, interrupted).execute()
 
 
 def _write(task: Task, writer: RunWriter, interrupted: Callable[[], bool], callbacks: "Callbacks") -> dict[str, Any]:
     writer.save_labels(task.labels, task.flipped, task.dataset.true_labels)
     with (
-        runtime.lost_workers_told(task.cluster),
+        runtime.failures_told(task.cluster),
         runtime.numpy_threads(task.experiment.threads),
         runtime.keras_precision(task.experiment.precision),
     ):

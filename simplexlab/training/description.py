@@ -23,6 +23,7 @@ from simplexlab.errors import UsageError
 from simplexlab.evaluation import Criterion
 from simplexlab.geometry.catalogue import own_facts
 from simplexlab.objectives import own
+from simplexlab.memory import check_memory
 from simplexlab.runs import Run
 from simplexlab.runs.folder import LOSS_FILE
 from simplexlab.training import runtime
@@ -88,11 +89,35 @@ def load_dataset(experiment: Experiment) -> Dataset:
 
 
 def start(task: Task) -> Task:
-    """The task with its runtime, before a run folder is made: most of what a machine lacks shows here."""
-    if task.started is not None:
-        return task
+    """The task with its runtime, before a run folder is made: most of what a machine lacks shows here.
+
+    Raises:
+        UsageError: as of `runtime.start`, or a step needs more memory than the machine has.
+    """
     pixels = math.prod(task.dataset.image_shape[:2])
-    return dataclasses.replace(task, started=runtime.start(task.experiment, task.cluster, pixels))
+    started = task.started or runtime.start(task.experiment, task.cluster, pixels)
+    check_step_memory(task.experiment, task.dataset, started)
+    return dataclasses.replace(task, started=started)
+
+
+def check_step_memory(experiment: Experiment, dataset: Dataset, started: runtime.Runtime) -> None:
+    """Raise a UsageError where a step on the CPU cannot fit; a GPU says so itself, in its own time."""
+    if not started.devices[0].startswith("CPU"):
+        return
+    from simplexlab.models import least_memory
+
+    needed = least_memory(
+        experiment.encoder,
+        dataset.image_shape,
+        width=experiment.width,
+        dimension=experiment.dimension,
+        num_classes=dataset.num_classes,
+        batch_size=-(-experiment.batch_size // len(started.cluster.workers)),
+        precision=experiment.precision,
+    )
+    what = f"a step with --batch-size {experiment.batch_size}, --width {experiment.width}"
+    what += "" if experiment.dimension is None else f", --dimension {experiment.dimension}"
+    check_memory(needed, what, "take less of one of them")
 
 
 def run_stem(experiment: Experiment) -> str:

@@ -139,16 +139,19 @@ def _import_keras() -> Any:
 
 
 @contextlib.contextmanager
-def lost_workers_told(cluster: Cluster) -> Iterator[None]:
-    """Within the block, tell that a worker was lost where a collective operation fails."""
+def failures_told(cluster: Cluster) -> Iterator[None]:
+    """Within the block, tell where an operation fails since a device's memory is full, or a worker was lost."""
     try:
         yield
     except Exception as error:
-        if len(cluster.workers) == 1:
+        tf = sys.modules.get("tensorflow")
+        if tf is None:
             raise
-        import tensorflow as tf
-
-        if not isinstance(error, tf.errors.OpError):
+        if isinstance(error, tf.errors.ResourceExhaustedError):
+            raise RunError(
+                "a device has not enough memory for a step; take a smaller --batch-size, --width or image"
+            ) from error
+        if len(cluster.workers) == 1 or not isinstance(error, tf.errors.OpError):
             raise
         task = re.search(r"/job:(chief|worker)/(?:replica:0/)?task:(\d+)", error.message.partition("aborted by")[2])
         lost = f"{task[1]} {task[2]}" if task else "a worker"
