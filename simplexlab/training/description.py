@@ -22,8 +22,8 @@ from simplexlab.dataset_name import dataset_kind, dataset_stem
 from simplexlab.errors import UsageError
 from simplexlab.evaluation import Criterion
 from simplexlab.geometry.catalogue import own_facts
-from simplexlab.objectives import own
 from simplexlab.memory import check_memory
+from simplexlab.objectives import own
 from simplexlab.runs import Run
 from simplexlab.runs.folder import LOSS_FILE
 from simplexlab.training import runtime

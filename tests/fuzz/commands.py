@@ -1,0 +1,352 @@
+"""Bad command lines, mutated run folders and damaged files, and what a command may do with them.
+
+A command ends in one of four ways: it did what was asked (exit code 0), it failed (1) or was wrong usage (2), told in
+one line on stderr, or it was interrupted (130). It raises nothing, writes nothing outside its folder, and waits for
+nobody.
+"""
+
+import contextlib
+import io
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from simplexlab.cli import main
+from simplexlab.config import Experiment
+from simplexlab.runs import RunWriter
+from simplexlab.runs.record import QUANTILES, final_result, metrics_line
+from simplexlab.sweep import SweepFolder
+from simplexlab.text import printable
+
+LONGEST_SECONDS = 60
+
+
+class TooLong(BaseException):
+    """A command took too long; nothing catches it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended: its exit code, or the exception that left it; what it printed; what is wrong with that."""
+
+    words: tuple[str, ...]
+    code: int | None
+    out: str
+    err: str
+    faults: tuple[str, ...]
+
+
+def run(words: list[str], folder: Path) -> Outcome:
+    """Run a command in this process, in `folder`, and judge how it ends."""
+    out, err = io.StringIO(), io.StringIO()
+    faults, code = [], None
+    before = snapshot(folder.parent / "outside")
+    began = time.monotonic()
+    place = os.getcwd()
+    os.chdir(folder)
+    try:
+        with alarm(LONGEST_SECONDS), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = main(words)
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    except TooLong:
+        faults.append("hang")
+    except BaseException as error:
+        faults.append(f"traceback: {type(error).__name__}: {error}")
+    finally:
+        os.chdir(place)
+    told = err.getvalue()
+    if code not in (None, 0, 1, 2, 130):
+        faults.append(f"exit code {code}")
+    if code in (1, 2) and not told.strip().splitlines()[-1:][0:1] and not out.getvalue():
+        faults.append("nothing is said")
+    if code == 2 and told.count("\n") != 1:
+        faults.append(f"{told.count(chr(10))} lines for wrong usage")
+    if "Traceback" in told:
+        faults.append("traceback on stderr")
+    if printable(out.getvalue() + told) != out.getvalue() + told:
+        faults.append("unprintable output")
+    if snapshot(folder.parent / "outside") != before:
+        faults.append("wrote outside")
+    if time.monotonic() - began > LONGEST_SECONDS and "hang" not in faults:
+        faults.append("hang")
+    return Outcome(tuple(words), code, out.getvalue(), told, tuple(faults))
+
+
+@contextlib.contextmanager
+def alarm(seconds: int) -> Iterator[None]:
+    """Raise `TooLong` in the block after that time."""
+
+    def ring(*_):
+        raise TooLong
+
+    saved = signal.signal(signal.SIGALRM, ring)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, saved)
+
+
+def snapshot(folder: Path) -> dict[str, Any]:
+    """What is in a folder, links and pipes as such."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        kind = os.lstat(path).st_mode
+        is_file = path.is_file() and not path.is_symlink()
+        found[str(path.relative_to(folder))] = (kind, path.read_bytes() if is_file else None)
+    return found
+
+
+# -- run folders
+
+
+def make_world(folder: Path) -> Path:
+    """A folder to work in: runs, a sweep with figures' worth of runs, data files; beside it `outside`.
+
+    Returns:
+        The folder.
+    """
+    work = folder / "work"
+    work.mkdir(parents=True)
+    outside = folder / "outside"
+    (outside / "geometry").mkdir(parents=True)
+    (outside / "geometry" / "00000099.npz").write_bytes(b"precious")
+    (outside / "file").write_bytes(b"precious")
+    experiments = [
+        Experiment(loss=loss, corrupt=corrupt, seed=0, name=f"{loss}-{corrupt:g}", width=2, iterations=20).resolve()
+        for loss in ("ce", "sc")
+        for corrupt in (0.0, 0.2, 0.4)
+    ]
+    sweep = SweepFolder.write(work / "sweep", experiments, "simplexlab sweep --seeds 1")
+    for name, experiment in sweep.experiments.items():
+        write_run(work / "sweep", name, experiment)
+    shutil.copytree(work / "sweep", work / "runs", ignore=shutil.ignore_patterns("sweep.json", ".claims"))
+    generator = np.random.default_rng(0)
+    arrays = {
+        "x_train": generator.integers(0, 255, (12, 8, 8), np.uint8),
+        "y_train": np.arange(12) % 3,
+        "x_test": generator.integers(0, 255, (6, 8, 8), np.uint8),
+        "y_test": np.arange(6) % 3,
+    }
+    np.savez(work / "data.npz", **arrays)
+    np.savez(
+        work / "points.npz", z=generator.normal(size=(12, 4)), y=np.arange(12) % 3, w=generator.normal(size=(3, 4))
+    )
+    return work
+
+
+def write_run(run_dir: Path, name: str, experiment: Experiment) -> None:
+    """Write a finished run as training does."""
+    spread = dict.fromkeys(("mean", "std", "minimum", *QUANTILES, "maximum"), 0.5)
+    evaluation = {
+        "num_points": 12,
+        "num_classes": 3,
+        "dimension": 4,
+        "nonnegative": False,
+        "imbalance": 0.0,
+        "class_mean_similarity": spread,
+        "weight_similarity": spread,
+        "within_class_similarity": spread,
+        **dict.fromkeys(("nc1", "nc2", "nc3", "nc4", "alignment", "uniformity"), 0.25),
+        "norms": {"mean": 1.0, "rms": 1.0, "minimum": 1.0, "maximum": 1.0},
+        "simplex_deviation": None,
+        "train_error_head": 0.0,
+        "test_error_head": 0.1,
+        "train_error": 0.0,
+        "test_error": 0.1,
+        "loss": 1.5,
+        "bound": 1.0,
+        "excess": 0.5,
+        "excess_standard_error": None,
+        "bound_is_exact": True,
+    }
+    config = {
+        "kind": "train",
+        "experiment": experiment.to_dict(),
+        "command": experiment.command_line(),
+        "versions": {"python": "3.11", "numpy": "2.0"},
+        "host": {"system": "Linux"},
+        "dataset": {"name": "digits", "num_classes": 3, "class_names": ["a", "b", "c"], "class_counts": [4, 4, 4]},
+        "created": "2026-01-01T00:00:00+00:00",
+    }
+    fit = {"time_to_fit": 10 + round(20 * experiment.corrupt), "fit_lower": 9}
+    with RunWriter.create(run_dir, name, config, total=20) as writer:
+        for iteration in (0, 10, 20):
+            line = metrics_line(evaluation, iteration=iteration, seconds=1.0, learning_rate=0.1, **fit)
+            writer.log_metrics(line)
+            writer.save_geometry(iteration, class_means=np.eye(3, 4), sample=np.eye(3, 4), sample_labels=np.arange(3))
+        facts = {key: getattr(experiment, key) for key in ("loss", "dataset", "corrupt", "seed", "tolerance")}
+        result = final_result(
+            line, run=name, state="finished", iterations=20, fit_policy="head", seconds=2.0, **facts, **fit
+        )
+        writer.save_labels(np.arange(12) % 3, np.arange(2))
+        writer.save_result(result)
+        writer.log_path.write_text("some words\n")
+        writer.set_status("finished", 20)
+
+
+JSON_FILES = ("config.json", "status.json", "result.json", "metrics.jsonl", "sweep.json")
+
+
+def json_values() -> st.SearchStrategy:
+    """Any value that JSON holds, among them those that no number is."""
+    scalars = (
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats()
+        | st.text(max_size=8)
+        | st.sampled_from([10**400, -1, 1e308, 2**63, "\x1b[2J", "\udcff", "a/../b", "x" * 5000, "[red]", "$x$", "\n"])
+    )
+    return st.recursive(
+        scalars,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+        max_leaves=5,
+    )
+
+
+@st.composite
+def mutations(draw: st.DrawFn) -> tuple[str, ...]:
+    """A way to damage a folder: what is done, to which file, with what."""
+    kind = draw(
+        st.sampled_from(["value", "value", "value", "drop", "content", "remove", "link", "pipe", "folder", "cut"])
+    )
+    parts = ["labels.npz", "log.txt", "model.keras", "geometry", "geometry/00000010.npz", ".lock", "checkpoints", "tb"]
+    file = draw(st.sampled_from([*JSON_FILES[:4], *parts]))
+    if kind in ("value", "drop"):
+        file = draw(st.sampled_from(JSON_FILES))
+    return kind, file, draw(json_values()), draw(st.integers(0, 10**6)), draw(st.binary(max_size=40))
+
+
+def mutate(folder: Path, sweep: Path, mutation: tuple) -> None:
+    """Damage a run folder, or the `sweep.json` of its sweep."""
+    kind, file, value, number, content = mutation
+    path = sweep / file if file == "sweep.json" else folder / file
+    if kind in ("value", "drop") and path.is_file():
+        record = json.loads(path.read_text().splitlines()[-1] if file == "metrics.jsonl" else path.read_text())
+        places = [(record, key) for key in record]
+        places += [(part, key) for part in record.values() if isinstance(part, dict) for key in part]
+        part, key = places[number % len(places)]
+        if kind == "drop":
+            del part[key]
+        else:
+            part[key] = value
+        path.write_bytes(json.dumps(record).encode(errors="surrogatepass") + b"\n")
+        return
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        size = path.stat().st_size if path.is_file() else 0
+        whole = path.read_bytes() if path.is_file() else b""
+        path.unlink(missing_ok=True)
+        if kind == "cut":
+            path.write_bytes(whole[: number % (size + 1)])
+    if kind == "content":
+        path.write_bytes(content)
+    elif kind == "link":
+        path.symlink_to(folder.parent.parent.parent / "outside" / ("geometry" if number % 2 else "file"))
+    elif kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+
+
+READERS = (
+    ("runs",),
+    ("runs", "--json"),
+    ("runs", "--sort", "excess"),
+    ("runs", "show", "{run}"),
+    ("runs", "show", "{run}", "--json"),
+    ("figure", "2", "{dir}", "--output", "out/"),
+    ("figure", "7", "{dir}", "--output", "out/", "--json"),
+    ("figure", "8", "{dir}", "--output", "out/"),
+    ("report", "{dir}"),
+    ("report", "{dir}", "--output", "out/report.html"),
+)
+WRITERS = (("resume", "{run}"), ("evaluate", "{run}"), ("train", "--name", "ce-0", "--resume"))
+
+
+# -- command lines
+
+COMMANDS = {
+    "train": (),
+    "resume": (),
+    "sweep": (),
+    "evaluate": (),
+    "runs": ("show",),
+    "report": (),
+    "geometry": (),
+    "bound": ("ce", "sc"),
+    "data": ("list", "check", "import"),
+    "toy": ("ce", "sc"),
+    "figure": ("2", "3", "4", "5", "6", "7", "8"),
+    "launch": (),
+    "tui": (),
+    "bench": (),
+    "doctor": (),
+}
+SOME_WORDS = """
+    -1 0 1e300 1e-300 nan inf -inf 1.5 ten 0x10 1_000 ٣ cpu:0 cpu:65 gpu:99 0:1:0 0:1:1e-9 1/0 2/1
+    nothing data.npz points.npz runs sweep ce sc ce,ce . .. / /dev/null /dev/zero pipe loop file outside
+    a/b -- - --json $x$ my_loss.py ~nobody/x
+"""
+ODD_WORDS = ("9" * 20, "9" * 400, "", " ", "x" * 300, "é" * 130, "[" * 2000, "a\tb", "a\x1b[2Jb", "\udcff")
+WORDS = (*SOME_WORDS.split(), *ODD_WORDS)
+SOME_OPTIONS = """
+    --loss --corrupt --corruption --dataset --data-dir --encoder --width --dimension --output --head-radius
+    --iterations --batch-size --temperature --learning-rate --schedule --momentum --weight-decay --evaluate-every
+    --checkpoint-every --tolerance --fit-policy --seed --precision --devices --threads --run-dir --name --json --losses
+    --corruptions --seeds --set --jobs --shard --preset --classes --radius --frobenius --max-norm --features --sampling
+    --samples-per-class --reduction --points-per-class --steps --all-batches --counts --style --sort --workers --port
+    --augment --no-augment --until-fit --resume --balanced --nonsense -h
+"""
+OPTIONS = SOME_OPTIONS.split()
+
+
+@st.composite
+def command_lines(draw: st.DrawFn) -> list[str]:
+    """A command line of a few words, most of them wrong."""
+    command = draw(st.sampled_from(sorted(COMMANDS)))
+    words = [command]
+    if COMMANDS[command] and draw(st.integers(0, 4)):
+        words.append(draw(st.sampled_from(COMMANDS[command])))
+    if command == "train":  # what is taken after all is quick
+        words += ["--dataset", "data.npz", "--corrupt", "2"]
+    elif command in ("toy", "bench", "sweep", "doctor", "tui"):
+        words += {"toy": ["--steps", "0"], "bench": ["--seconds", "0"], "sweep": ["--jobs", "0"]}.get(command, ["--no"])
+    for _ in range(draw(st.integers(0, 4))):
+        if draw(st.booleans()):
+            words.append(draw(st.sampled_from(OPTIONS)))
+        words.append(draw(st.sampled_from(WORDS) | st.text(st.characters(exclude_characters="\0"), max_size=6)))
+    return words
+
+
+def damaged(world: Path, mutation: tuple, command: tuple[str, ...], run_name: str) -> Outcome:
+    """Damage one run of a fresh copy of the sweep and of the runs, and run a command over it.
+
+    Args:
+        world: as from `make_world`; the folder `pristine` beside it is its copy.
+        mutation: as of `mutations`.
+        command: one of `READERS` or `WRITERS`.
+        run_name: the run that is damaged.
+    """
+    for name in ("sweep", "runs"):
+        shutil.rmtree(world / name)
+        shutil.copytree(world.parent / "pristine" / name, world / name)
+    folder = "sweep" if command[0] == "report" or mutation[1] == "sweep.json" else "runs"
+    mutate(world / folder / run_name, world / "sweep", mutation)
+    words = [word.format(run=run_name, dir=folder) for word in command]
+    if command[0] in ("runs", "resume", "evaluate", "train"):
+        words += ["--run-dir", folder]
+    return run(words, world)
