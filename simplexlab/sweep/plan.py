@@ -29,10 +29,9 @@ class Grid:
         losses: names of losses, or paths of files of one's own.
         corruptions: fractions of corrupted labels.
         seeds: seeds.
-        options: the values of any other option of an experiment, one or several each. Options that vary together have
-            one key, `schedule:iterations`, and values that are tuples, `("constant", 4000)`.
         options: the values of any other option of an experiment, or of an objective, one or several each; an
-            objective's own options are varied only in the runs whose loss has them.
+            objective's own options are varied only in the runs whose loss has them. Options that vary together have one
+            key, `schedule:iterations`, and values that are tuples, `("constant", 4000)`.
     """
 
     losses: tuple[str, ...] = field(default_factory=objectives.paper)
