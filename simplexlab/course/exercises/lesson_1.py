@@ -84,13 +84,13 @@ QUESTIONS = {
     "1.1": Choice(
         "Four unit vectors in the plane have the sum 0. Are they the vertices of a regular simplex?",
         {
-            "a": Option(
+            "a": Option("no, never: four vertices need three dimensions", "equal inner products have rank K − 1 = 3"),
+            "b": Option(
                 "yes: (S1) and (S2) hold, and (S3) follows", "(S3) does not follow: the square is a counterexample"
             ),
-            "b": Option("no, never: four vertices need three dimensions", "equal inner products have rank K − 1 = 3"),
             "c": Option("only the square is", "neighbours of the square have inner product 0, opposite corners −1"),
         },
-        right="b",
+        right="a",
     ),
     "1.2": Choice(
         "Class means have NC2 = 0. What do you know of the cosines between the means as they are, not centred?",

@@ -88,8 +88,7 @@ EXERCISES = {
         _push_shares,
         _anchors,
         "the inner products of all points with the anchor, over τ, go through exp; set the anchor's own to 0, then "
-        "divide "
-        "by the sum",
+        "divide by the sum",
         6,
         "medium",
     ),

@@ -106,14 +106,14 @@ QUESTIONS = {
         "proof "
         "is not tight?",
         {
-            "a": Option(
+            "a": Option("Jensen: the scores of a point are unequal", "neighbours score 0, the opposite corner −1"),
+            "b": Option(
                 "Cauchy–Schwarz: a square is no simplex",
                 "it is tight: centred class means of equal norm, with parallel weights, are all that it asks for",
             ),
-            "b": Option("Jensen: the scores of a point are unequal", "neighbours score 0, the opposite corner −1"),
             "c": Option("both", "Cauchy–Schwarz is tight for every centred configuration with parallel weights"),
         },
-        right="b",
+        right="a",
     ),
     "3.2": Open(
         "Somebody reports a CE that is 0.01 below Theorem 1. Which three things do you check?",

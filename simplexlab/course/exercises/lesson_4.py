@@ -104,13 +104,13 @@ QUESTIONS = {
     "4.2": Choice(
         "What did the paper find infeasible for CIFAR10?",
         {
-            "a": Option("the bound of Theorem 2", "the paper prints it: 824.487; it needs one label count's law alone"),
-            "b": Option(
+            "a": Option(
                 "the mean of a trained encoder's loss over all batches", "there are too many; it took 1,000 random ones"
             ),
+            "b": Option("the bound of Theorem 2", "the paper prints it: 824.487; it needs one label count's law alone"),
             "c": Option("a single batch of 256", "that is 256² inner products"),
         },
-        right="b",
+        right="a",
     ),
     "4.3": Open(
         "Why does a mean over 1,000 batches know the loss on CIFAR10 to about 0.07 only, and what makes the paired "

@@ -98,19 +98,19 @@ QUESTIONS = {
         "Under ce the loss ends at millions of times its bound, under sc at 1.0 times. Which is nearer to the simplex?",
         {
             "a": Option("sc, by far", "most of the loss of sc is a constant that no encoder can avoid"),
-            "b": Option("factors do not tell: compare γ, NC1, NC2", "ce's floor falls exponentially with the norms"),
-            "c": Option("ce: its loss is smaller", "the two losses do not have the same scale or the same zero"),
+            "b": Option("ce: its loss is smaller", "the two losses do not have the same scale or the same zero"),
+            "c": Option("factors do not tell: compare γ, NC1, NC2", "ce's floor falls exponentially with the norms"),
         },
-        right="b",
+        right="c",
     ),
     "5.2": Choice(
         "After iteration 700 of 1,000 hardly anything moves any more. What is the first thing that you check?",
         {
-            "a": Option("whether it has converged", "little may move because little is allowed to"),
-            "b": Option("how much of the learning rate is left", "(1 − 0.7)⁵ = 0.2 % of it"),
+            "a": Option("how much of the learning rate is left", "(1 − 0.7)⁵ = 0.2 % of it"),
+            "b": Option("whether it has converged", "little may move because little is allowed to"),
             "c": Option("whether the encoder ends in a ReLU", "that limits where it goes, not whether it moves"),
         },
-        right="b",
+        right="a",
     ),
     "5.3": Open(
         "Class means of a ReLU encoder end at γ = 0.52 and NC2 at 0.2. Say in two sentences how far this encoder is "

@@ -85,13 +85,13 @@ QUESTIONS = {
         "Three of five runs at 80 % never fitted within 2,000 iterations. How do you put them into a mean time to fit?",
         {
             "a": Option("leave them out", "then the slowest runs vanish, and the mean looks better than it is"),
-            "b": Option("take 2,000", "that is the least that they can be: the mean is still too small"),
-            "c": Option(
+            "b": Option(
                 'not as numbers: as "more than 2,000", in a model of intervals or beside a median',
                 "a censored run is an inequality; a median survives it as long as most runs have fitted",
             ),
+            "c": Option("take 2,000", "that is the least that they can be: the mean is still too small"),
         },
-        right="c",
+        right="b",
     ),
     "6.2": Choice(
         "A run with twice the budget fits at iteration 1,960, one with the smaller budget of 2,000 never. Same seed, "
@@ -100,14 +100,14 @@ QUESTIONS = {
         {
             "a": Option("chance", "the seed is the same: the two runs differ in the schedule alone"),
             "b": Option(
+                "the larger budget saw more images", "it fitted within 1,960 iterations, before the other ended"
+            ),
+            "c": Option(
                 "the schedule: the smaller budget had hardly any rate left",
                 "lr·(1−t/T)⁵: at t = 1,000 the one has 3 % of its rate, the other 24 %",
             ),
-            "c": Option(
-                "the larger budget saw more images", "it fitted within 1,960 iterations, before the other ended"
-            ),
         },
-        right="b",
+        right="c",
     ),
     "6.3": Open(
         "Why may sc take longer to fit wrong labels than ce? Give the hypothesis of the paper, and an experiment that "

@@ -73,22 +73,22 @@ QUESTIONS = {
         "Class means of ten classes are centred and of equal norm. Their mean cosine is −0.111. What follows?",
         {
             "a": Option("they are a regular simplex", "five pairs of opposite vectors have the same mean cosine"),
-            "b": Option("nothing: centring and equal norms force the mean", "0 = ‖Σμ‖² = K + K(K−1)·mean"),
-            "c": Option("they are close to one", "the mean is forced; closeness is in the largest deviation or in NC2"),
+            "b": Option("they are close to one", "the mean is forced; closeness is in the largest deviation or in NC2"),
+            "c": Option("nothing: centring and equal norms force the mean", "0 = ‖Σμ‖² = K + K(K−1)·mean"),
         },
-        right="b",
+        right="c",
     ),
     "7.2": Choice(
         "Labels are unbalanced and a run's CE is below Theorem 1. Which step of the proof fails?",
         {
-            "a": Option("Jensen", "the exponential is convex whatever the labels are"),
-            "b": Option(
+            "a": Option(
                 "the norm that is put into Cauchy–Schwarz",
                 "class means enter with the factor K·π_y, and the sum of their squared norms may exceed K·ρ²",
             ),
+            "b": Option("Jensen", "the exponential is convex whatever the labels are"),
             "c": Option("none: the loss was measured wrongly", "the theorem asks for balanced labels"),
         },
-        right="b",
+        right="a",
     ),
     "7.3": Open(
         "An encoder without a ReLU has a mean γ nearer to the simplex than one with it, yet a larger NC2 and a "

@@ -93,13 +93,13 @@ QUESTIONS = {
         "824.537. "
         "Has a ReLU encoder beaten its floor?",
         {
-            "a": Option("yes", "the difference, 0.014, is a fifth of the standard error of 0.067"),
-            "b": Option(
+            "a": Option(
                 "it cannot be told from 1,000 batches", "2.1/√1000 = 0.067, about the whole price of the ReLU, 0.073"
             ),
+            "b": Option("yes", "the difference, 0.014, is a fifth of the standard error of 0.067"),
             "c": Option("no: a floor cannot be beaten by an estimate", "an estimate can: it has an error"),
         },
-        right="b",
+        right="a",
     ),
     "8.3": Open(
         "Which parts of a training step see the whole batch, and what goes wrong, silently, where each is computed "

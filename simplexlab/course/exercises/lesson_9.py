@@ -96,10 +96,10 @@ QUESTIONS = {
         "Alignment and uniformity, with their usual weights, on ten equal classes. Do classes collapse at the optimum?",
         {
             "a": Option("yes, like under sc", "pairs of one class are pushed apart by uniformity as well"),
-            "b": Option("no: the weight of alignment is below the threshold", "1 is below 1.788"),
-            "c": Option("only in high dimension", "the threshold does not hold h"),
+            "b": Option("only in high dimension", "the threshold does not hold h"),
+            "c": Option("no: the weight of alignment is below the threshold", "1 is below 1.788"),
         },
-        right="b",
+        right="c",
     ),
     "9.2": Choice(
         "A head is fixed at orthonormal rows. Where do free points go?",

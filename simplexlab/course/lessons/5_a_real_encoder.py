@@ -17,7 +17,6 @@ import numpy as np
 
 from simplexlab import geometry
 from simplexlab.course import Lesson
-from simplexlab.figures import distributions
 from simplexlab.figures.style import CLASS_COLORS, THEORY_LINE, new_figure
 from simplexlab.runs import list_geometry, read_geometry, read_metrics
 
@@ -70,7 +69,7 @@ figure = new_figure(6, 3.2, "The learning rate, as a share of the first")
 axes = figure.subplots()
 axes.plot(np.arange(total), (1 - np.arange(total) / total) ** 5, label="theory: (1 − t/T)⁵", **THEORY_LINE)
 axes.plot(steps, share, "o", color=CLASS_COLORS[0], label="recorded")
-axes.axvline(half, color=CLASS_COLORS[1], label="half of all that the run may learn")
+axes.axvline(half, color=CLASS_COLORS[1], label="half of all rate is spent")
 axes.set(xlabel="iteration", ylabel="share of the rate")
 axes.legend()
 lesson.show(figure, "schedule")
@@ -200,8 +199,29 @@ lesson.predict(
 )
 
 # %%
-figure, _ = distributions.draw(distributions.distributions(list(runs.values())))
-figure.set_size_inches(17, 6)  # letters of a projector take more of the width than those of a page
+titles = {
+    "class_mean_similarity": "γ between class means",
+    "weight_similarity": "γ between weights",
+    "within_class_similarity": "γ within classes",
+}
+optima = geometry.optimum(10)
+figure = new_figure(11, 3.8, "Angular similarities at the end (box: half of the pairs or points)")
+for axes, (key, title) in zip(figure.subplots(1, 3), titles.items(), strict=True):
+    for place, loss in enumerate(LOSSES):
+        spread, color = runs[loss].result[key], lesson.color(loss)
+        if spread is not None:  # sc has no weights
+            ends = {"whislo": spread["q05"], "q1": spread["q25"], "med": spread["q50"], "q3": spread["q75"]}
+            lines_of_box = {
+                f"{part}props": {"color": color, "linewidth": 2} for part in ("median", "whisker", "cap", "box")
+            }
+            box = {**ends, "whishi": spread["q95"], "fliers": []}
+            axes.bxp([box], positions=[place], widths=0.5, **lines_of_box)
+    axes.axhline(optima[key], label="theory: simplex", **THEORY_LINE)
+    if key == "class_mean_similarity":
+        axes.axhline(0.5, label="theory: ReLU floor", **THEORY_LINE | {"linestyle": ":"})
+        axes.legend(fontsize="small")
+    axes.set(title=title, xticks=range(3), xlim=(-0.6, 2.6))
+    axes.set_xticklabels(LOSSES)
 lesson.show(figure, "distributions")
 mean_similarity, worst = {}, {}
 for loss, run in runs.items():

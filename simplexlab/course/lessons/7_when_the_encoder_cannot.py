@@ -21,7 +21,7 @@ from scipy.optimize import minimize
 from simplexlab import geometry, theory
 from simplexlab.course import Lesson
 from simplexlab.data import corrupt_labels, load
-from simplexlab.figures.style import CLASS_COLORS, THEORY_LINE, class_color, draw_disc, new_figure
+from simplexlab.figures.style import CLASS_COLORS, THEORY_LINE, class_color, draw_disc, new_figure, scientific
 from simplexlab.runs import list_geometry, read_geometry
 from simplexlab.toy import Toy, batch_loss_and_gradient, run_toy
 
@@ -252,7 +252,7 @@ lesson.predict(
 
 # %%
 excess, beyond, neighbours = {}, {}, {}
-figure = new_figure(9.5, 6.6, "Three, four, five classes in the plane: sc above, ce below")
+figure = new_figure(9.5, 6.6, "Three, four, five classes in the plane")
 for row, loss in zip(figure.subplots(2, 3), ("sc", "ce"), strict=True):
     for axes, num_classes in zip(row, (3, 4, 5), strict=True):
         name = f"plane-{loss}-{num_classes}"
@@ -287,7 +287,7 @@ for row, loss in zip(figure.subplots(2, 3), ("sc", "ce"), strict=True):
         corners = geometry.align_procrustes(corners, means[np.argsort(np.arctan2(*means.T[::-1]))])
         corners /= np.linalg.norm(corners, axis=1, keepdims=True)
         axes.plot(*corners[[*range(num_classes), 0]].T, **THEORY_LINE | {"linewidth": 1})
-        axes.set_title(f"K = {num_classes}: {max(excess[loss, num_classes], 0):.2g} above")
+        axes.set_title(f"{loss}, K = {num_classes}: excess {scientific(round(excess[loss, num_classes], 6))}")
 lesson.show(figure, "plane")
 for loss in ("sc", "ce"):
     assert abs(excess[loss, 3]) < 1e-3
