@@ -5,7 +5,7 @@
 #
 # You should know: lessons 1 to 4, what a convolutional network is.
 #
-# Minutes: 1.0 on two CPU cores (measured)
+# Minutes: 1.1 of processor time (measured)
 #
 # On the command line: `simplexlab train --loss ce`, `simplexlab runs show RUN`, `simplexlab figure 7`
 #

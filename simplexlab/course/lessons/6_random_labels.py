@@ -26,7 +26,7 @@ from simplexlab.toy.labels import LabelToy, fit_labels
 
 lesson = Lesson(6)
 LOSSES = ("ce", "sc")
-FASHION = availability("fashion_mnist", None) == "ready" and not lesson.fast
+FASHION = not lesson.fast and availability("fashion_mnist") not in ("missing", "damaged")
 DATA = {"dataset": "fashion_mnist" if FASHION else "digits", "train_size": 2000 if FASHION else lesson.pick(1000, 200)}
 images = load(DATA["dataset"], train_size=DATA["train_size"])
 print(f"{len(images.y_train)} images of {DATA['dataset']}")
@@ -256,13 +256,13 @@ ce_grows = ce[-1] > 1.1 * ce[1]
 lesson.replay("6c", "a" if ce_grows and sc_grows else "c" if sc_grows else "b")
 lesson.replay("6d", "a" if all(fits.values()) else "b" if fits["long"] else "c")
 if not lesson.fast:
-    assert np.all(np.array(sc) >= np.array(ce))  # at a constant rate sc is the slower one, or equal
+    assert sc[-1] > ce[-1]  # at a constant rate and many wrong labels, sc is the slower one
 
 # %% [markdown]
-# **Answer:** read it off your own picture. What has come out so far, on Fashion-MNIST with 2,000 images: `ce` takes a
+# **Answer:** read it off your own picture. What has come out so far, on digits and on Fashion-MNIST: `ce` takes a
 # step up from clean to flipped labels and then hardly changes, often with a little *less* at the highest corruption;
-# `sc` is slower at every corruption. Neither is a clear power law. And the same run that "never" fits may fit with a
-# longer schedule: "never" is a word about a budget.
+# `sc` goes on growing, slowly, and is the slower one there. Neither is a clear power law. And a run that "never" fits
+# may fit with a longer schedule: "never" is a word about a budget.
 
 # %% [markdown]
 # The same runs on the other clock. If the schedule were all, the two budgets would agree there.
@@ -356,6 +356,58 @@ def first_fit(iterations, errors, tolerance):
 lesson.check("6c", first_fit)
 
 # %% [markdown]
+# ## What is memorised, and when
+#
+# Of the *flipped* images, each evaluation records how many are predicted as given (memorised), how many as they truly
+# are (seen through); of the clean ones, how many are fitted.
+
+# %%
+lesson.predict(
+    "6f",
+    "Early in training, most flipped images are predicted as",
+    ["their given, wrong label", "their true label, which no one has told", "neither"],
+)
+
+# %%
+middle = corruptions[len(corruptions) // 2]
+followed = {
+    run.result["loss"]: run
+    for run in runs
+    if (series_of(run), run.config["experiment"]["corrupt"], run.result["seed"]) == ("constant", middle, 0)
+}
+figure = new_figure(9, 3.8, f"{middle:.0%} flipped: seen through, then memorised")
+first_seen = {}
+for axes, (loss, run) in zip(figure.subplots(1, 2, sharey=True), followed.items(), strict=True):
+    lines = read_metrics(run.path)
+    steps = np.array([line["iteration"] for line in lines])
+    for index, (key, label) in enumerate(
+        {
+            "clean_fitted": "clean images, fitted",
+            "flipped_as_true": "flipped images, as they truly are",
+            "flipped_as_given": "flipped images, as given",
+        }.items()
+    ):
+        axes.plot(steps, [line[key] for line in lines], color=CLASS_COLORS[index + 2], label=label)
+    axes.set(title=loss, xlabel="iteration", ylim=(0, 1.02))
+    true, given = (np.array([line[key] for line in lines]) for key in ("flipped_as_true", "flipped_as_given"))
+    early = int(np.argmax(true))
+    first_seen[loss] = true[early], given[early], steps[early]
+    print(
+        f"{loss}: after {steps[early]} iterations {true[early]:.0%} of the flipped are seen through, "
+        f"{given[early]:.0%} memorised"
+    )
+    assert given[-1] > given[early]
+figure.axes[0].legend(fontsize="small", loc="center right")
+figure.axes[0].set_ylabel("share of images")
+lesson.show(figure, "memorisation")
+seen_through = all(true > given for true, given, _ in first_seen.values())
+lesson.replay("6f", "b" if seen_through else "a")
+
+# %% [markdown]
+# **Answer:** as their true label: what is common to a class is learned first, from the images whose labels are right.
+# Only then is each flipped image learned by heart. A stop at the right time sees through the noise.
+
+# %% [markdown]
 # ## Is it the pairs?
 #
 # The conjecture: `sc` is slow because wrong *pairs* grow faster than wrong points. A conjecture is worth an
@@ -365,7 +417,7 @@ lesson.check("6c", first_fit)
 
 # %%
 lesson.predict(
-    "6f",
+    "6g",
     "With one positive an anchor, the time to fit of sc at high corruption",
     ["falls towards that of ce", "stays about as it was, or grows", "is 0"],
 )
@@ -393,7 +445,7 @@ axes.set(xlabel="corruption p", ylabel="time to fit (iterations; ▵: never)", y
 axes.legend()
 lesson.show(figure, "pairs_or_not")
 falls = result["sc, one positive"][-1] < 0.8 * result["sc, all positives"][-1]
-lesson.replay("6f", "a" if falls else "b")
+lesson.replay("6g", "a" if falls else "b")
 
 # %% [markdown]
 # **Answer:** read it off. The pairs of one class are an average of pulls; one positive is a noisier estimate of the
@@ -417,7 +469,8 @@ lesson.end(
     f"""At a constant rate ce took {", ".join(told["ce"])} iterations to fit at {corruptions[0]:.0%},
     {corruptions[1]:.0%} and {high:.0%} flipped labels, sc {", ".join(told["sc"])}, while the share of pairs that make
     sense fell to {(1 - high) ** 2 + high**2 / 9:.0%}. Annealed over {short:,} iterations {sum(censored)} of
-    {len(censored)} runs of sc at {high:.0%} never fitted.
+    {len(censored)} runs of sc at {high:.0%} never fitted. At {middle:.0%} ce saw through
+    {first_seen["ce"][0]:.0%} of the flipped images before it memorised them, sc through {first_seen["sc"][0]:.0%}.
     Try next: simplexlab sweep --preset class, then simplexlab figure 8 on its folder; watch the curve fill in with
     simplexlab tui."""
 )
