@@ -4,12 +4,15 @@ import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simplexlab import geometry
 from simplexlab.objectives import Known, Objective
+
+if TYPE_CHECKING:
+    from simplexlab.theory import Floor
 
 FEATURES = ("free", "nonnegative")
 BATCHES = 128
@@ -92,11 +95,11 @@ def evaluate(
     statistics = geometry.statistics(train.values, train.labels, classifier)
     means = statistics.class_means
     classifiers = {"class_means": means} if weights is None else {"head": weights, "class_means": means}
-    best = geometry.standard_optimum(
-        statistics.num_classes, "nonnegative" if criterion.nonnegative else "free", statistics.dimension
-    )
+    measured, floor = measure_loss(train, criterion, weights, iteration)
+    best = optimum_of(floor, statistics.class_counts, criterion, weights)
     record = statistics.to_dict(best)
     record["optimum"] = geometry.optimal_values(best)
+    record["optimum_name"] = best.name
     if weights is None:
         record["weight_similarity"] = None
     if probe or criterion.policy == "probe":
@@ -108,9 +111,37 @@ def evaluate(
     record["test_error"] = record[f"test_error_{policy}"]
     if train.clean is not None:
         record |= memorisation(predictions(train.values, classifiers[policy]), train.labels, train.clean)
-    record |= loss_and_bound(train, criterion, weights, iteration)
-    record["bound_is_exact"] = _bound_is_exact(record, criterion)
-    return Evaluation(record, _geometry_arrays(train, statistics, weights), classifier)
+    record |= measured
+    if criterion.objective.sphere and measured["bound_is_exact"]:
+        norms = record["norms"]  # the floor is that of one sphere
+        record["bound_is_exact"] = norms["maximum"] <= norms["minimum"] * (1 + 1e-2)
+    return Evaluation(record, _geometry_arrays(train, statistics, weights, best), classifier)
+
+
+def optimum_of(
+    floor: "Floor | None", class_counts: np.ndarray, criterion: Criterion, weights: np.ndarray | None
+) -> geometry.Optimum:
+    """The configuration that statistics are set beside: that of the floor, or the simplex or frame where there is none.
+
+    Args:
+        floor: of the objective under the labels, norms, head and ReLU of the run.
+        class_counts: points of each class, shape (K,).
+        criterion: how the run is judged.
+        weights: rows of its head, shape (K, h), or None.
+    """
+    num_classes = len(class_counts)
+    features = FEATURES[criterion.nonnegative]
+    standard = geometry.standard_optimum(num_classes, features)
+    if floor is None or floor.points is None or not floor.points.any():
+        return standard
+    rows = floor.weights if floor.weights is not None else floor.points
+    fixed = weights is not None and criterion.objective.head == "fixed"
+    balanced = bool((class_counts == class_counts[0]).all())
+    # A fixed simplex leaves free points of balanced classes the simplex itself.
+    is_standard = balanced and floor.best_known is None and not (fixed and criterion.nonnegative)
+    return geometry.Optimum(
+        floor.points, rows, class_counts, name=standard.name if is_standard else f"optimum ({floor.origin})"
+    )
 
 
 def with_probe(evaluation: Evaluation, train: Representations, test: Representations | None) -> Evaluation:
@@ -145,21 +176,17 @@ def _error_rates(
     }
 
 
-def _bound_is_exact(record: dict[str, Any], criterion: Criterion) -> bool | None:
-    """Whether the theorem's assumptions hold: balanced labels, K ≤ h + 1, and on a sphere points of one norm."""
-    if record["bound"] is None:
-        return None
-    norms = record["norms"]
-    on_sphere = not criterion.objective.sphere or norms["maximum"] <= norms["minimum"] * (1 + 1e-2)
-    return record["imbalance"] == 0 and record["num_classes"] <= record["dimension"] + 1 and on_sphere
-
-
-def loss_and_bound(
+def measure_loss(
     train: Representations, criterion: Criterion, weights: np.ndarray | None, iteration: int = 0
-) -> dict[str, float | None]:
-    """The loss on all training data, its floor and the excess; for a ReLU encoder the gap in two parts.
+) -> tuple[dict[str, Any], "Floor | None"]:
+    """The loss on all training data beside its floor for the labels, norms, head and ReLU that the run has.
 
-    Where the objective has no floor, `bound` and `excess` are None.
+    Returns:
+        The keys `loss`, `bound` (the floor), `bound_certificate` (a rigorous lower bound of it), `bound_is_exact`,
+        `bound_best_known` (where h is too small to attain the floor), `excess` (loss − bound) and its standard error;
+        for an encoder that ends in a ReLU also `free_bound` (the floor without the ReLU), `gap_architecture` (what the
+        ReLU costs: bound − free bound) and `gap_optimisation` (what training leaves: the excess). Where the objective
+        has no floor, those are None. And the floor.
     """
     objective = criterion.objective
     if objective.sphere:
@@ -171,25 +198,31 @@ def loss_and_bound(
         dimension=train.values.shape[1],
         options=criterion.options,
         batch_size=criterion.batch_size,
-        features="free",
+        features=FEATURES[criterion.nonnegative],
         radius=radius,
         weights=weights,
     )
-    bound = frame = None
-    if objective.floor is not None:
-        bound, frame = (objective.floor(replace(known, features=features)) for features in FEATURES)
+    floor = None if objective.floor is None else objective.floor(known)
     generator = np.random.default_rng([criterion.seed, iteration])
     if objective.measure is not None:
-        loss, excess, error = objective.measure(train.values, train.labels, known, bound, generator)
+        loss, excess, error = objective.measure(train.values, train.labels, known, floor, generator)
     else:
         loss, error = _mean_loss(train, criterion, weights, generator)
-        excess = None if bound is None else loss - bound
-    record = {"loss": loss, "bound": bound, "excess": excess, "excess_standard_error": error}
-    if criterion.nonnegative and bound is not None:
-        record["frame_bound"] = frame
-        record["gap_architecture"] = frame - bound
-        record["gap_optimisation"] = loss - frame
-    return record
+        excess = None if floor is None else loss - floor.value
+    record = {
+        "loss": loss,
+        "bound": None if floor is None else floor.value,
+        "bound_certificate": None if floor is None else floor.certificate,
+        "bound_is_exact": None if floor is None else floor.is_exact,
+        "excess": excess,
+        "excess_standard_error": error,
+    }
+    if floor is not None and floor.best_known is not None:
+        record["bound_best_known"] = floor.best_known
+    if criterion.nonnegative and floor is not None:
+        free = objective.floor(replace(known, features="free")).value
+        record |= {"free_bound": free, "gap_architecture": floor.value - free, "gap_optimisation": excess}
+    return record, floor
 
 
 def _mean_loss(
@@ -293,11 +326,12 @@ class TimeToFit:
 
 
 def _geometry_arrays(
-    train: Representations, statistics: geometry.Statistics, weights: np.ndarray | None
+    train: Representations, statistics: geometry.Statistics, weights: np.ndarray | None, best: geometry.Optimum
 ) -> dict[str, np.ndarray]:
     rows = sample_rows(train.labels, SAMPLE)
     arrays = {
         "class_means": statistics.class_means.astype(np.float32),
+        "optimum_means": best.class_means.astype(np.float32),
         "sample": train.values[rows].astype(np.float32),
         "sample_labels": train.labels[rows],
         "class_mean_histogram": statistics.class_mean_similarity.histogram,

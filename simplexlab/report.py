@@ -162,32 +162,29 @@ def _loss_against_theory(runs: Sequence[Run]) -> str:
         "reached",
         "bound",
         "excess",
-        "of it ReLU",
-        "of it training",
+        "cost of the ReLU",
         "runs",
         "exact",
     )
     lines = []
     for (dataset, loss, corrupt), results in sorted(groups.items()):
-        relu = [result for result in results if result.get("frame_bound") is not None]
         exact = sum(bool(result.get("bound_is_exact")) for result in results)
         lines.append(
             [
                 dataset,
                 titles[loss[1]],
                 f"{corrupt:g}",
-                *(_mean(results, key) for key in ("final_loss", "bound", "excess")),
-                *(_mean(relu, key) for key in ("gap_architecture", "gap_optimisation")),
+                *(_mean(results, key) for key in ("final_loss", "bound", "excess", "gap_architecture")),
                 str(len(results)),
                 f"{exact} of {len(results)}",
             ]
         )
     note = (
-        "Mean ± standard deviation over the runs. CE and CE-fix: mean over the training points, against Theorem 1 with "
-        "the norms that the run has. SC: expected sum over the anchors of a batch, against Theorem 2 for batches drawn "
-        "with replacement. For an encoder that ends in a ReLU the excess has two parts: from the simplex to the "
-        "orthogonal frame, which the ReLU costs, and from there to the loss reached, which is training's. Exact: "
-        "in how many runs the bound's assumptions hold (balanced labels); elsewhere it is approximate."
+        "Mean ± standard deviation over the runs. Bound: the least value that the loss can take for the labels, the "
+        "norms, the classifier and the ReLU that the run has. With a classifier the loss is the mean over the training "
+        "points; without one it is the expected sum over the anchors of a batch drawn with replacement. Cost of the "
+        "ReLU: the part of the bound that an encoder without it would not have. Exact: in how many runs the bound is "
+        "attained by some configuration and proven by a certificate."
     )
     return _table(headings, lines) + f'<p class="muted">{note}</p>'
 

@@ -58,17 +58,90 @@ def test_contrastive_loss_at_the_simplex_has_no_excess_in_any_batch():
     assert record["weight_similarity"] is None
 
 
-def test_the_gap_of_a_relu_encoder_is_split():
+def test_the_bound_of_a_relu_encoder_is_the_frame_and_its_cost_is_told():
     frame = geometry.orthogonal_frame(4, 5, math.sqrt(10))
     record = evaluate(collapsed(frame), None, objective("sc", policy="class-means", nonnegative=True)).record
-    assert record["gap_architecture"] == pytest.approx(record["frame_bound"] - record["bound"])
-    assert record["gap_architecture"] + record["gap_optimisation"] == pytest.approx(record["excess"], rel=1e-9)
-    # All that is left is the architecture's: up to the sampling error of the batches.
-    assert abs(record["gap_optimisation"]) < 5 * record["excess_standard_error"] + 1e-9
+    assert record["bound"] == pytest.approx(
+        theory.sc_bound(4, 24, temperature=0.1, sampling="iid", features="nonnegative"), rel=1e-12
+    )
+    assert record["gap_architecture"] == pytest.approx(record["bound"] - record["free_bound"])
+    assert record["excess"] == record["gap_optimisation"] == pytest.approx(0, abs=1e-9)
+    assert record["excess_standard_error"] == pytest.approx(0, abs=1e-9)  # batch by batch the frame takes the bound
+    assert record["optimum_name"] == "orthogonal frame"
     centred = frame - frame.mean(axis=0)
     record = evaluate(collapsed(frame), None, objective("ce", nonnegative=True), centred).record
-    assert record["gap_optimisation"] == pytest.approx(0, abs=1e-9)
+    assert record["excess"] == pytest.approx(0, abs=1e-9)
     assert record["gap_architecture"] > 0
+    assert record["bound_is_exact"]
+
+
+def test_a_fixed_head_has_its_own_floor_under_a_relu():
+    rows = 1.5 * geometry.regular_simplex(4, 6)
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(6, 6)))[0]
+    aligned = np.zeros((4, 6))
+    aligned[:, :4] = 1.5 * math.sqrt(4 / 3) * (np.eye(4) - 1 / 4)
+    frame = collapsed(geometry.orthogonal_frame(4, 6, 2.0))
+    chosen = objective("ce-fix", nonnegative=True)
+    found = {
+        name: evaluate(frame, None, chosen, head).record
+        for name, head in {"rotated": rows @ rotation, "aligned": aligned}.items()
+    }
+    as_frame = theory.ce_bound_frobenius(4, 2.0, np.linalg.norm(rows), features="nonnegative")
+    assert found["aligned"]["bound"] == pytest.approx(as_frame, rel=1e-9)
+    assert found["aligned"]["excess"] == pytest.approx(0, abs=1e-9)
+    assert found["rotated"]["bound"] > as_frame + 1e-3
+    for record in found.values():
+        assert record["free_bound"] == pytest.approx(theory.ce_bound_frobenius(4, 2.0, np.linalg.norm(rows)), rel=1e-9)
+        assert record["bound_certificate"] <= record["bound"]
+        assert record["bound_is_exact"]
+
+
+UNBALANCED = np.repeat(np.arange(4), [70, 10, 10, 10])
+
+
+def test_the_loss_of_unbalanced_labels_is_that_of_their_batches():
+    generator = np.random.default_rng(3)
+    points = generator.normal(size=(100, 6)) + 2 * geometry.regular_simplex(4, 6)[UNBALANCED]
+    points *= math.sqrt(2) / np.linalg.norm(points, axis=1, keepdims=True)
+    chosen = objective("sc", radius=math.sqrt(2), policy="class-means", batch_size=16)
+    record = evaluate(Representations(points, UNBALANCED), None, chosen).record
+    losses = theory.sc_loss_batches(points, UNBALANCED, generator.integers(0, 100, size=(20_000, 16)))
+    error = np.hypot(record["excess_standard_error"], losses.std() / math.sqrt(len(losses)))
+    assert abs(record["loss"] - losses.mean()) < 4 * error
+    assert record["bound_is_exact"]
+    assert record["excess"] > 0
+
+
+@pytest.mark.parametrize("nonnegative", [False, True])
+@pytest.mark.parametrize("loss", ["ce", "ce-fix", "sc"])
+def test_the_optimum_of_unbalanced_labels_has_no_excess_and_is_shown(loss, nonnegative):
+    counts, features = np.array([70, 10, 10, 10]), ("free", "nonnegative")[nonnegative]
+    head = None
+    if loss == "sc":
+        floor = theory.sc_floor(counts / 100, 24, radius=1.0, dimension=6, features=features)
+    elif loss == "ce":
+        floor = theory.ce_floor(counts, 1.0, 3.0, dimension=6, features=features)
+        head = floor.weights
+    else:
+        head = 1.5 * geometry.regular_simplex(4, 6)
+        floor = theory.fixed_head_floor(head, 1.0, class_probabilities=counts / 100, features=features)
+    width = floor.points.shape[1]
+    points = np.pad(floor.points, ((0, 0), (0, 6 - width)))[UNBALANCED]
+    head = None if head is None else np.pad(head, ((0, 0), (0, 6 - head.shape[1])))
+    chosen = objective(loss, radius=1.0, policy="class-means", nonnegative=nonnegative)
+    evaluation = evaluate(Representations(points, UNBALANCED), None, chosen, head)
+    record = evaluation.record
+    assert record["bound"] == pytest.approx(floor.value, rel=1e-7)
+    assert record["bound_certificate"] <= record["bound"]
+    assert record["bound_is_exact"]
+    assert record["excess"] == pytest.approx(0, abs=1e-6)
+    # The angles are those of this optimum, not of the simplex.
+    assert record["similarity_deviation"] == pytest.approx(0, abs=1e-6)
+    assert record["optimum"]["class_mean_similarity"] == pytest.approx(
+        record["class_mean_similarity"]["mean"], abs=1e-6
+    )
+    shown = evaluation.arrays["optimum_means"]
+    np.testing.assert_allclose(shown @ shown.T, floor.points @ floor.points.T, atol=1e-5)
 
 
 def test_paired_excess_estimates_the_loss_over_all_batches():
@@ -98,14 +171,6 @@ def test_errors_by_hand():
     points = Representations(np.array([[1.0, 0], [0.9, 0.1], [0, 1.0], [1.0, 0.2]]), np.array([0, 0, 1, 1]))
     assert error_rate(points, np.eye(2)) == 0.25
     np.testing.assert_allclose(geometry.class_means(points.values, points.labels), [[0.95, 0.05], [0.5, 0.6]])
-
-
-def test_unbalanced_labels_mark_the_bound_as_approximate():
-    labels = np.concatenate([LABELS, [0, 0, 0]])
-    points = Representations(geometry.regular_simplex(4, 5)[labels], labels)
-    record = evaluate(points, None, objective("ce"), geometry.regular_simplex(4, 5)).record
-    assert not record["bound_is_exact"]
-    assert record["imbalance"] == pytest.approx(33 / 30 - 1)
 
 
 def test_representations_of_unequal_norm_mark_the_contrastive_bound_as_approximate():
@@ -161,6 +226,7 @@ def test_a_record_is_made_of_python_s_own_types(loss):
     def leaves(value):
         return [leaf for part in value.values() for leaf in leaves(part)] if isinstance(value, dict) else [value]
 
+    assert type(record.pop("optimum_name")) is str
     assert {type(leaf) for leaf in leaves(record)} <= {int, float, bool, type(None)}
     assert all(type(value) in (int, float) for value in numbers(record).values())
 

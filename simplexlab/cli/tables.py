@@ -31,29 +31,29 @@ def statistics_table(record: dict[str, Any], title: str | None = None, rows: "It
     """
     from simplexlab import geometry
 
-    relu = record.get("frame_bound") is not None or record.get("nonnegative", False)
-    simplex, frame = (geometry.optimum(record["num_classes"], features) for features in ("free", "nonnegative"))
-    recorded = record.get("optimum") or {}
     exists = record["num_classes"] <= record["dimension"] + 1
+    columns = {"simplex": geometry.optimum(record["num_classes"]) if exists else {}}
+    name = record.get("optimum_name")
+    if isinstance(record.get("optimum"), dict) and name != "simplex":
+        heading = "ReLU optimum" if name == "orthogonal frame" else "optimum"
+        columns[heading] = record["optimum"]
+    elif record.get("nonnegative", False):
+        columns["ReLU optimum"] = geometry.optimum(record["num_classes"], "nonnegative")
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("statistic")
-    table.add_column("value", justify="right")
-    table.add_column("5–95 %", justify="right")
-    table.add_column("simplex", justify="right")
-    if relu:
-        table.add_column("ReLU optimum", justify="right")
+    for heading in ("value", "5–95 %", *columns):
+        table.add_column(heading, justify="right")
     for statistic in rows or geometry.CATALOGUE.values():
-        key = statistic.key
-        value = record.get(key)
+        value = record.get(statistic.key)
         if value is None:
             continue
         spread = ""
         if isinstance(value, dict):
             spread = f"{value['q05']:.4f}–{value['q95']:.4f}"
             value = value["mean"]
-        optimal = [simplex.get(key, recorded.get(key)) if exists else None, frame.get(key, recorded.get(key))]
+        optimal = [optima.get(statistic.key) for optima in columns.values()]
         shown = ["none" if one is None else f"{one:.4f}" for one in optimal]
-        table.add_row(statistic.label, f"{value:.4f}", spread, *shown[: 2 if relu else 1])
+        table.add_row(statistic.label, f"{value:.4f}", spread, *shown)
     return table
 
 
@@ -114,12 +114,12 @@ def summary_rows(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if result.get("final_loss") is not None and result.get("bound") is None:
         yield "bound", "none is known for this objective"
     elif result.get("final_loss") is not None:
-        yield "bound (simplex)", f"{result['bound']:.6g}" + bound_note(result)
+        yield "bound", bound_words(result)
         error = result.get("excess_standard_error")
         yield "excess over it", f"{result['excess']:.4g}" + ("" if error is None else f" ± {error:.2g}")
-    if result.get("frame_bound") is not None:
-        yield "of which the ReLU", f"{result['gap_architecture']:.4g} (simplex → orthogonal frame)"
-        yield "of which training", f"{result['gap_optimisation']:.4g} (orthogonal frame → here)"
+    if result.get("free_bound") is not None:
+        words = f"{result['gap_architecture']:.4g} of the bound: without the ReLU it is {result['free_bound']:.6g}"
+        yield "cost of the ReLU", words
 
 
 def time_to_fit(result: dict[str, Any]) -> str:
@@ -134,15 +134,14 @@ def time_to_fit(result: dict[str, Any]) -> str:
     return f"{result['time_to_fit']} iterations{between}, {judged}"
 
 
-def bound_note(result: dict[str, Any]) -> str:
-    """Whether the bound holds exactly, and if not why."""
+def bound_words(result: dict[str, Any]) -> str:
+    """The bound, whether it is exact for the run, and if not by how much it may be off."""
+    bound, certificate = result["bound"], result.get("bound_certificate")
+    text = f"{bound:.6g}"
+    if result.get("bound_best_known") is not None:
+        return f"{text}, not attained: K > h + 1; the best known configuration has {result['bound_best_known']:.6g}"
     if result.get("bound_is_exact"):
-        return ""
-    reasons = []
-    if result["imbalance"] > 0:
-        reasons.append(f"largest class {result['imbalance']:.0%} above the smallest")
-    if result["num_classes"] > result["dimension"] + 1:
-        reasons.append("K > h + 1, not tight")
-    if not reasons:
-        reasons.append("representations of unequal norm")
-    return f" approximate: {', '.join(reasons)}"
+        return f"{text}, exact for these labels and norms"
+    if certificate is not None and bound - certificate > 1e-6 * abs(bound):
+        return f"between {certificate:.6g} (proven) and {text} (reached)"
+    return f"{text}, approximate: representations of unequal norm"

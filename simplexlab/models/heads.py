@@ -26,28 +26,42 @@ def linear_head(num_classes: int, seed: int = 0) -> keras.layers.Dense:
     )
 
 
-def simplex_head(num_classes: int, dimension: int, radius: float = 1.0, seed: int = 0) -> keras.layers.Dense:
-    """Make the fixed classifier of CE-fix: a frozen linear head whose rows are a randomly rotated regular simplex.
+def simplex_head(
+    num_classes: int, dimension: int, radius: float = 1.0, seed: int = 0, alignment: str = "rotated"
+) -> keras.layers.Dense:
+    """Make the fixed classifier of CE-fix: a frozen linear head whose rows are a regular simplex.
 
     Args:
         num_classes: number of classes K, at most `dimension` + 1.
         dimension: dimension h of the representation.
         radius: norm of each row.
         seed: the rotation is drawn by this seed from Haar measure on O(h).
+        alignment: `rotated` by it; or `aligned` with the orthant, rows r·√(K/(K−1))·(e_y − 1/K) in the first K
+            coordinates, where non-negative representations reach the bound of the orthogonal frame.
 
     Returns:
         A layer that is not trainable, from representations (b, h) to logits (b, K) in at least float32.
 
     Raises:
-        UsageError: K > h + 1, where no regular simplex exists.
+        UsageError: K > h + 1, where no regular simplex exists, or K > h where it cannot be aligned.
     """
     if num_classes > dimension + 1:
         raise UsageError(
             f"no regular simplex of {num_classes} classes exists in dimension {dimension}: "
             f"ce-fix needs a dimension of at least {num_classes - 1}"
         )
-    rotation = ortho_group.rvs(dimension, random_state=seed) if dimension > 1 else np.eye(1)
-    rows = regular_simplex(num_classes, dimension, radius) @ rotation
+    if alignment == "aligned" and num_classes > dimension:
+        raise UsageError(
+            f"a simplex of {num_classes} classes aligned with the orthant needs a dimension of at least {num_classes}, "
+            f"not {dimension}; --head-alignment rotated does with {num_classes - 1}"
+        )
+    if alignment == "aligned":
+        rows = np.zeros((num_classes, dimension))
+        scale = radius * np.sqrt(num_classes / (num_classes - 1))
+        rows[:, :num_classes] = scale * (np.eye(num_classes) - 1 / num_classes)
+    else:
+        rotation = ortho_group.rvs(dimension, random_state=seed) if dimension > 1 else np.eye(1)
+        rows = regular_simplex(num_classes, dimension, radius) @ rotation
     head = keras.layers.Dense(num_classes, use_bias=False, trainable=False, dtype=_precise(), name="classifier")
     head.build((None, dimension))
     head.set_weights([rows.T])

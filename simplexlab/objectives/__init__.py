@@ -5,7 +5,7 @@ Keras parts are made. Nothing here imports TensorFlow or Keras before a part is 
 add one, in the package or in a file of one's own.
 """
 
-from simplexlab.objectives.objective import Known, Objective, Option
+from simplexlab.objectives.objective import Known, Objective, Option, logit_floor
 from simplexlab.objectives.own import allow
 from simplexlab.objectives.table import get, named, names, of_run, options, paper, rank, table
 
@@ -15,6 +15,7 @@ __all__ = [
     "Option",
     "allow",
     "get",
+    "logit_floor",
     "named",
     "names",
     "of_run",

@@ -11,6 +11,8 @@ from simplexlab.errors import UsageError
 if TYPE_CHECKING:
     import numpy as np
 
+    from simplexlab.theory import Floor, LogitLoss
+
 Head = Literal["learned", "fixed", "none"]
 JUDGES = ("head", "class-means")
 MARKERS = "osD^v<>ph*PX"
@@ -119,7 +121,8 @@ class Objective:
         remedy: what to try when it diverges.
         reduction: what its loss is in metrics: `mean` over points, or `sum` over the anchors of a batch.
         in_paper: whether it is one of the paper's three, which sweeps take by default.
-        floor: what an evaluation knows → the least value of the loss; None where none is known.
+        floor: what an evaluation knows → `simplexlab.theory.Floor`, the least value of the loss with its certificate;
+            None where none is known. `logit_floor` makes one of a convex loss of the logits.
         measure: representations, labels, what is known, floor, generator → (loss, excess, standard error); None for
             the mean over all points (head) or over the anchors of random batches (no head).
         make_head: (options, K, h, seed) → Keras layer from representations to logits, for a fixed head.
@@ -142,7 +145,7 @@ class Objective:
     remedy: str = "lower --learning-rate"
     reduction: Literal["mean", "sum"] = "mean"
     in_paper: bool = False
-    floor: Callable[[Known], float | None] | None = field(default=None, repr=False)
+    floor: Callable[[Known], "Floor"] | None = field(default=None, repr=False)
     measure: Callable[..., tuple[float, float | None, float | None]] | None = field(default=None, repr=False)
     make_head: Callable[..., Any] | None = field(default=None, repr=False)
     source: str | None = None
@@ -225,6 +228,27 @@ class Objective:
         found = {name: str(facts[name]) for name in texts}
         make_head = _only_facts if found["head"] == "fixed" else None
         return cls(**found, options=options, sphere=bool(facts["sphere"]), loss=_only_facts, make_head=make_head)
+
+
+def logit_floor(loss: Callable[[Mapping[str, Any]], "LogitLoss"]) -> Callable[[Known], "Floor"]:
+    """The certified floor of a convex loss of the logits under the run's norms, for an objective with a learned head.
+
+    Args:
+        loss: the objective's own options → the loss as `simplexlab.theory.LogitLoss` states it.
+    """
+
+    def floor(known: Known) -> "Floor":
+        import numpy as np
+
+        from simplexlab import theory
+
+        norm = float(np.linalg.norm(np.asarray(known.weights, np.float64)))
+        stated = loss(known.options)
+        return theory.ce_floor(
+            known.class_counts, known.radius, norm, dimension=known.dimension, features=known.features, loss=stated
+        )
+
+    return floor
 
 
 def _only_facts(*_: Any, **__: Any) -> Any:

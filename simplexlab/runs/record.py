@@ -51,9 +51,10 @@ MEASURED = {
     "excess_standard_error": Key("number", "standard error of the excess, where it is estimated", optional=True),
     "bound_is_exact": Key("truth", "whether the assumptions of the floor's theorem hold", optional=True),
     "bound_certificate": Key("number", "rigorous lower bound of the floor", optional=True),
-    "frame_bound": Key("number", "floor of an encoder that ends in a ReLU", optional=True),
-    "gap_architecture": Key("number", "part of the excess that the ReLU costs", optional=True),
-    "gap_optimisation": Key("number", "part of the excess that training leaves", optional=True),
+    "bound_best_known": Key("number", "best known value where the floor is not attained, K > h + 1", optional=True),
+    "free_bound": Key("number", "floor without the ReLU that the encoder ends in", optional=True),
+    "gap_architecture": Key("number", "what the ReLU costs: bound less free_bound", optional=True),
+    "gap_optimisation": Key("number", "what training leaves: loss less bound", optional=True),
     "probe_converged": Key("truth", "whether the linear probe reached its tolerance", optional=True),
     "class_mean_similarity": Key("spread", "γ between class means", optional=True),
     "weight_similarity": Key("spread", "γ between rows of the classifier", optional=True),
@@ -68,6 +69,7 @@ MEASURED = {
     "simplex_deviation": Key("numbers", "how far the class means are from a simplex", optional=True),
     "conditions": Key("numbers", "how far the equality conditions of the theorem are from holding", optional=True),
     "optimum": Key("any", "value of each statistic at the optimum", optional=True),
+    "optimum_name": Key("text", "what that configuration is", optional=True),
 }
 METRICS = {
     "iteration": Key("whole", "iterations done when it was evaluated", **COUNT),

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from simplexlab import geometry, objectives, theory
-from simplexlab.evaluation import Criterion, Representations, error_rate, loss_and_bound
+from simplexlab.evaluation import Criterion, Representations, error_rate, measure_loss
 from simplexlab.toy.configurations import Configuration
 from simplexlab.toy.settings import Toy
 
@@ -45,11 +45,13 @@ def evaluate_toy(
         **errors,
         "train_error": errors[f"train_error_{judge}"],
         "test_error": None,
-        **_loss_and_bound(toy, sample, weights, iteration, loss),
+        "optimum_name": best.name,
         "bound_is_exact": toy.is_tight,
+        **_loss_and_bound(toy, sample, weights, iteration, loss),
     }
     arrays = {
         "class_means": statistics.class_means.astype(np.float32),
+        "optimum_means": best.class_means.astype(np.float32),
         "sample": points.astype(np.float32),
         "sample_labels": labels,
         "class_mean_histogram": statistics.class_mean_similarity.histogram,
@@ -91,5 +93,6 @@ def _loss_and_bound(
         batches = Criterion(
             objective, toy.batch_size, nonnegative=False, policy=objective.judge, radius=toy.radius, seed=toy.seed
         )
-        return loss_and_bound(sample, batches, None, iteration)
-    return {"loss": loss, "bound": bound, "excess": loss - bound, "excess_standard_error": None}
+        return measure_loss(sample, batches, None, iteration)[0]
+    excess = loss - bound
+    return {"loss": loss, "bound": bound, "bound_certificate": bound, "excess": excess, "excess_standard_error": None}

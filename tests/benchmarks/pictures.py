@@ -59,7 +59,7 @@ def make(folder: Path, grid: Grid) -> None:
             "final_loss": 2.0,
             "bound": 1.5,
             "excess": 0.5,
-            "frame_bound": 1.7,
+            "free_bound": 1.3,
             "gap_architecture": 0.2,
             "gap_optimisation": 0.3,
             "test_error": generator.uniform(0.1, 0.3),

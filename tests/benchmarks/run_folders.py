@@ -25,7 +25,7 @@ QUANTILES = ("mean", "std", "minimum", "q05", "q25", "q50", "q75", "q95", "maxim
 NUMBERS = (
     *("seconds", "learning_rate", "batch_loss", "loss", "bound", "excess", "train_error", "test_error", "nc1", "nc2"),
     *("nc3", "nc4", "alignment", "uniformity", "train_error_head", "test_error_head", "train_error_class_means"),
-    *("test_error_class_means", "frame_bound", "gap_architecture", "gap_optimisation", "imbalance"),
+    *("test_error_class_means", "free_bound", "gap_architecture", "gap_optimisation", "imbalance"),
 )
 
 
