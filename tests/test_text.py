@@ -5,7 +5,7 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.table import Table
 
@@ -16,6 +16,7 @@ ESCAPES = ("\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\x08\x08", "\r", "\x7f", "
 BIDIRECTIONAL = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
 
 
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.text(st.characters()))
 def test_nothing_that_commands_a_terminal_is_left(text):
     for character in printable(text):
@@ -31,6 +32,7 @@ def test_what_people_write_stays(text):
     assert printable(text) == text
 
 
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.text(max_size=3000))
 def test_one_line_is_one_and_not_long(text):
     assert "\n" not in one_line(text)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 QUANTILES = ("q05", "q25", "q50", "q75", "q95")
 SHOWN = ("mean", "q05", "q95")  # of a distribution, in tables and charts
+MOST_CLASSES = 2**15  # readers make a simplex of so many vertices
 LARGEST_WHOLE, LARGEST_NUMBER = 2**53, 1e300  # beyond them other programs read other numbers
 
 
@@ -18,8 +19,8 @@ class Key(NamedTuple):
 
     kind: str
     meaning: str
-    minimum: float = -math.inf
-    maximum: float = math.inf
+    minimum: float = -1e300
+    maximum: float = 1e300
     optional: bool = False
 
 
@@ -36,7 +37,7 @@ MEASURED = {
     ),
     "fit_lower_lr": Key("number", "the same for fit_lower", **COUNT, optional=True),
     "num_points": Key("whole", "number of training points", minimum=1, optional=True),
-    "num_classes": Key("whole", "number of classes", minimum=1),
+    "num_classes": Key("whole", "number of classes", minimum=1, maximum=MOST_CLASSES),
     "dimension": Key("whole", "dimension of the representation", minimum=1),
     "nonnegative": Key("truth", "whether no coordinate of a representation is negative, as after a ReLU"),
     "imbalance": Key("number", "largest over smallest class count, minus 1", **COUNT, optional=True),
@@ -115,7 +116,7 @@ EXPERIMENT = {
 OTHER_OPTION = Key("scalar", "an option of the objective, of a toy or of another version", optional=True)
 DATASET = {
     "name": Key("text", "name of the dataset"),
-    "num_classes": Key("whole", "number of classes", minimum=1),
+    "num_classes": Key("whole", "number of classes", minimum=1, maximum=MOST_CLASSES),
     "train_size": Key("whole", "number of training points", **COUNT),
     "test_size": Key("whole", "number of test points", **COUNT),
     "class_names": Key("texts", "names of the classes"),
@@ -127,6 +128,8 @@ CONFIG = {
     "format": Key("whole", "format of the run folder"),
     "kind": Key("text", "train or toy"),
     "experiment": Key("record", "every option of the run by its name"),
+    "objective": Key("any", "facts of the objective, for readers that do not have it", optional=True),
+    "statistics": Key("any", "facts of statistics of one's own, for readers that do not have them", optional=True),
     "command": Key("text", "the command that repeats it"),
     "versions": Key("texts by name", "versions of the packages"),
     "host": Key("any", "the machine", optional=True),
@@ -227,9 +230,13 @@ def checked(record: Mapping[str, Any], keys: Mapping[str, Key], within: str = ""
         The record without the values that are wrong, and a few words on each of those.
     """
     kept, wrong = {}, []
+    other = OTHER_OPTION if keys is EXPERIMENT else None
     for name, value in record.items():
-        key = keys.get(name, OTHER_OPTION if keys is EXPERIMENT else None)
-        if key is not None and not (value is None and key.optional):
+        key = keys.get(name, other)
+        # What thousands of runs are full of is looked at without a call.
+        if key is None or (value is None and key.optional) or (key.kind == "text" and type(value) is str):
+            pass
+        elif not (key.kind == "number" and type(value) is float and key.minimum <= value <= key.maximum):
             problem = _problem(key, value)
             if problem:
                 wrong.append(f"{within}{name} {problem}")
@@ -295,6 +302,17 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_WHOLE
 
 
+def _are_numbers(value: Any) -> bool:
+    if not isinstance(value, dict):
+        return False
+    for number in value.values():
+        if type(number) is float and -LARGEST_NUMBER <= number <= LARGEST_NUMBER:
+            continue
+        if number is not None and not _is_number(number):
+            return False
+    return True
+
+
 def _is_scalar(value: Any) -> bool:
     return value is None or isinstance(value, str | bool) or _is_number(value)
 
@@ -315,8 +333,8 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "texts": _list_of(lambda value: isinstance(value, str)),
     "wholes": _list_of(_is_whole),
     "texts by name": _named(lambda value: isinstance(value, str)),
-    "numbers": _named(lambda value: value is None or _is_number(value)),
-    "spread": lambda value: KINDS["numbers"](value) and all(_is_number(value.get(name)) for name in SHOWN),
+    "numbers": _are_numbers,
+    "spread": lambda value: _are_numbers(value) and all(value.get(name) is not None for name in SHOWN),
     "scalar": _is_scalar,
     "record": lambda value: isinstance(value, dict),
     "any": lambda value: True,

@@ -190,7 +190,7 @@ def write_run(run_dir: Path, name: str, experiment: Experiment) -> None:
         result = final_result(
             line, run=name, state="finished", iterations=20, fit_policy="head", seconds=2.0, **facts, **fit
         )
-        writer.save_labels(np.arange(12) % 3, np.arange(2))
+        writer.save_labels(np.arange(12) % 3, np.arange(2), np.arange(12) % 3)
         writer.save_result(result)
         writer.log_path.write_text("some words\n")
         writer.set_status("finished", 20)

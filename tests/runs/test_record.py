@@ -2,7 +2,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simplexlab.runs import RunWriter, read_run, sound
@@ -95,6 +95,7 @@ def values():
 
 
 @pytest.mark.parametrize("keys", [CONFIG, METRICS, RESULT], ids=["config", "metrics", "result"])
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_what_is_kept_is_as_stated_and_the_rest_is_named(keys, data):
     names = st.sampled_from([*keys, "my_statistic"])
