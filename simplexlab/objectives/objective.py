@@ -17,7 +17,7 @@ Head = Literal["learned", "fixed", "none"]
 JUDGES = ("head", "class-means")
 MARKERS = "osD^v<>ph*PX"
 LARGEST_COUNT = 2**31 - 1  # TensorFlow counts in int32
-SMALLEST, LARGEST = 1e-12, 1e6
+SMALLEST, LARGEST = 1e-30, 1e30  # of float32, with room for a product
 
 
 @dataclass(frozen=True, kw_only=True)
