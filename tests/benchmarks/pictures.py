@@ -24,7 +24,7 @@ GRIDS = {
         seeds=tuple(range(30)),
         options={"iterations": (BUDGET,), "evaluate_every": (20,)},
     ),
-    "1,008 runs, 42 curves": Grid(
+    "1,728 runs, 144 curves": Grid(
         seeds=(0, 1),
         options={
             "iterations": (BUDGET,),
@@ -49,6 +49,13 @@ def make(folder: Path, grid: Grid) -> None:
         fitted = upper <= BUDGET
         similar = {"mean": 0.5} | dict(zip(QUANTILES, np.sort(generator.uniform(0.4, 0.6, 5)).tolist(), strict=True))
         result = {
+            "run": name,
+            "state": "finished",
+            "iterations": min(upper, BUDGET),
+            "fit_policy": "head",
+            "tolerance": 0.0,
+            "train_error": 0.0,
+            "dimension": 32,
             "loss": experiment.loss,
             "dataset": experiment.dataset,
             "corrupt": experiment.corrupt,
