@@ -29,6 +29,7 @@ def drive(run_dir, steps, size=(140, 45), **options):
 
     async def main():
         app = SimplexLab(run_dir, **options)
+        app.animation_level = "none"  # else a picture is taken in the middle of one where the machine is busy
         async with app.run_test(size=size, notifications=True) as pilot:
             await pilot.pause()
             await steps(pilot)
