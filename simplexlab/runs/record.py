@@ -113,6 +113,21 @@ EXPERIMENT = {
     "temperature": Key("number", "temperature of sc", **COUNT, optional=True),
     "head_radius": Key("number", "radius of a fixed classifier", **COUNT, optional=True),
 }
+EXPERIMENT |= {
+    **{
+        name: Key("truth", "see `simplexlab train --help`", optional=True)
+        for name in ("balanced", "augment", "until_fit", "jit")
+    },
+    **{
+        name: Key("text", "see `simplexlab train --help`", optional=True)
+        for name in ("corruption", "data_dir", "fit_policy", "precision", "devices", "run_dir", "name", "labels")
+    },
+    **{
+        name: Key("whole", "see `simplexlab train --help`", optional=True)
+        for name in ("checkpoint_every", "threads", "train_size", "image_size")
+    },
+    "momentum": Key("number", "momentum of SGD", **SHARE, optional=True),
+}
 OTHER_OPTION = Key("scalar", "an option of the objective, of a toy or of another version", optional=True)
 DATASET = {
     "name": Key("text", "name of the dataset"),

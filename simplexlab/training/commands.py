@@ -14,6 +14,7 @@ from simplexlab.training.cluster import Cluster
 from simplexlab.training.description import (
     Task,
     check_same_options,
+    check_training_run,
     describe,
     load_objective,
     prepare,
@@ -105,8 +106,7 @@ def resume(folder: str | Path, callbacks: "Callbacks" = (), *, trust: bool = Fal
         RunError: as from `train`.
     """
     run = read_run(folder)
-    if run.config.get("kind") != "train":
-        raise UsageError(f"{folder} is not the folder of a training run; `simplexlab runs` lists them")
+    check_training_run(run)
     load_objective(run, trust)
     experiment = dataclasses.replace(
         Experiment.from_dict(run.config["experiment"]), run_dir=str(run.path.parent), name=run.path.name

@@ -77,6 +77,17 @@ def prepare(experiment: Experiment, cluster: Cluster) -> Task:
     return Task(experiment, dataset, labels, np.flatnonzero(labels != dataset.true_labels), cluster, started)
 
 
+def check_training_run(run: Run) -> None:
+    """Raise a UsageError where a folder is no training run's, or its config.json is not as it was written."""
+    damage = [problem for problem in run.damage if problem.startswith("config.json")]
+    if damage:
+        raise UsageError(f"{run.path} is damaged: {damage[0]}")
+    if run.config.get("kind") != "train":
+        raise UsageError(f"{run.path} is not the folder of a training run; `simplexlab runs` lists them")
+    if lacking := [key for key in ("experiment", "dataset") if key not in run.config]:
+        raise UsageError(f"{run.path} is damaged: config.json lacks {lacking[0]}")
+
+
 def load_dataset(experiment: Experiment) -> Dataset:
     """The dataset of an experiment, as `load` gives it."""
     return load(
@@ -224,8 +235,7 @@ def load_objective(run: Run, trust: bool) -> None:
 
 
 def check_same_options(run: Run, experiment: Experiment) -> None:
-    if run.config.get("kind") != "train":
-        raise UsageError(f"{run.path} is not the folder of a training run; choose another --name")
+    check_training_run(run)
     started = Experiment.from_dict(run.config["experiment"]).to_dict()
     for name, new in experiment.to_dict().items():
         old = started.get(name)

@@ -1,5 +1,6 @@
 """Recompute the final numbers of a run from its `model.keras` and the data."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ from simplexlab.config import Experiment
 from simplexlab.data import Dataset
 from simplexlab.errors import RunError, UsageError
 from simplexlab.evaluation import MEMORISATION, Representations, evaluate
+from simplexlab.files import open_file
 from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import read_labels, read_run
+from simplexlab.runs.record import flaw
 from simplexlab.training import runtime
-from simplexlab.training.description import criterion_of, load_dataset, load_objective
+from simplexlab.training.description import check_training_run, criterion_of, load_dataset, load_objective
 
 # What another batch normalisation kernel and another order of sums may change: about 1e-6 relative in float32. An
 # image next to a decision boundary may change sides, hence one image for the errors.
@@ -35,11 +38,13 @@ def reevaluate(folder: Path, *, trust: bool = False) -> dict[str, Any]:
         RunError: its model is damaged, or its model, labels and data do not belong together.
     """
     run = read_run(folder)
-    if run.config.get("kind") != "train":
-        raise UsageError(f"{folder} is not the folder of a training run; `simplexlab runs` lists them")
+    check_training_run(run)
     model_path = run.path / "model.keras"
     if not model_path.exists() or run.result is None:
         raise UsageError(f"run {run.name} is {run.status.state} and has no trained model to evaluate")
+    if problem := run.damage[:1] or flaw(run.config, run.result, "finished"):
+        raise UsageError(f"{run.path} is damaged: {problem if isinstance(problem, str) else problem[0]}")
+    os.close(open_file(model_path))  # Keras would follow a link, and wait for a pipe
     load_objective(run, trust)
     experiment = Experiment.from_dict(run.config["experiment"])
     dataset = load_dataset(experiment)

@@ -1,0 +1,52 @@
+"""Going on with a run, or evaluating one, whose folder is damaged: told in one line, before anything starts."""
+
+import json
+import os
+
+import pytest
+
+from simplexlab.config import Experiment
+from simplexlab.runs import RunWriter
+
+DATASET = {"name": "digits", "num_classes": 10, "checksum": "0"}
+
+
+@pytest.fixture
+def run(tmp_path):
+    experiment = Experiment(width=2, iterations=10).resolve()
+    config = {"kind": "train", "experiment": experiment.to_dict(), "dataset": DATASET}
+    with RunWriter.create(tmp_path / "runs", "a", config, total=10) as writer:
+        writer.log_metrics({"iteration": 0})
+        writer.save_result({"run": "a", "evaluated_at": [3]})
+        writer.save_model(lambda path: path.write_bytes(b"no model"))
+        writer.set_status("stopped", 0)
+    return tmp_path / "runs" / "a"
+
+
+@pytest.mark.parametrize("words", [("resume",), ("evaluate",)])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"experiment": [1]}, "experiment is a list"),
+        ({"experiment": {"loss": 3}}, "experiment.loss is 3, not text"),
+        ({"experiment": {"loss": "ce", "momentum": "much"}}, "experiment.momentum is text"),
+        ({"experiment": {"loss": "ce", "width": {"a": 1}}}, "experiment.width is an object"),
+        ({"dataset": "digits"}, "dataset is text"),
+        ({"kind": "toy"}, "is not the folder of a training run"),
+        (None, "is empty"),
+    ],
+)
+def test_a_damaged_config_is_told(simplexlab, run, words, change, told):
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text("" if change is None else json.dumps(config | change))
+    before = sorted(os.listdir(run))
+    code, out, error = simplexlab(*words, run)
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert told in error
+    assert sorted(os.listdir(run)) == before
+
+
+def test_a_damaged_result_is_not_evaluated(simplexlab, run):
+    code, _, error = simplexlab("evaluate", run)
+    assert code == 2
+    assert "result.json: evaluated_at is a list" in error
