@@ -15,6 +15,7 @@ import shutil
 import sys
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
@@ -42,29 +43,38 @@ def main() -> int:
         (world / "loop").symlink_to(world / "loop")
         os.mkfifo(world / "pipe")
         for index, kind in enumerate(kinds):
-
-            @seed(arguments.seed + index)
-            @settings(
+            cases = cases_of(world, kind, table)
+            limits = settings(
                 max_examples=arguments.cases // len(kinds),
                 deadline=None,
                 database=None,
                 phases=[Phase.generate],
                 suppress_health_check=list(HealthCheck),
             )
-            @given(data=st.data())
-            def cases(data, kind=kind):
-                outcome = one(world, kind, data)
-                ends = outcome.faults or (f"exit code {outcome.code}",)
-                table.update((kind, end) for end in ends)
-                if outcome.faults:
-                    print(outcome.faults, outcome.words, outcome.err[-300:], file=sys.stderr, flush=True)
-
-            cases()
+            seed(arguments.seed + index)(limits(cases))()
     for (kind, end), count in sorted(table.items()):
         print(f"{count:6d}  {kind}: {end}")
     faults = sum(count for (_, end), count in table.items() if not end.startswith("exit code"))
     print(f"{faults} faults in {sum(table.values())} cases")
     return 1 if faults else 0
+
+
+def cases_of(world: Path, kind: str, table: collections.Counter) -> Callable[[], None]:
+    """A test of all cases of a kind."""
+
+    @given(data=st.data())
+    def cases(data):
+        record_one(world, kind, table, data)
+
+    return cases
+
+
+def record_one(world: Path, kind: str, table: collections.Counter, data: st.DataObject) -> None:
+    """Do one case and count how it ended."""
+    outcome = one(world, kind, data)
+    table.update((kind, end) for end in outcome.faults or (f"exit code {outcome.code}",))
+    if outcome.faults:
+        print(outcome.faults, outcome.words, outcome.err[-300:], file=sys.stderr, flush=True)
 
 
 def one(world: Path, kind: str, data: st.DataObject) -> commands.Outcome:
