@@ -286,7 +286,7 @@ for axes, found, title in zip(
             middle[np.isinf(middle)] = np.nan
             axes.plot(corruptions, middle, line, marker="o", color=lesson.color(loss), label=f"{loss}, {name}")
     axes.set(title=title, xlabel="corruption p", ylabel="median time to fit", ylim=(0, None))
-figure.axes[1].legend(fontsize="small", bbox_to_anchor=(1, 1), loc="upper left")
+figure.axes[1].legend(fontsize="small", handlelength=3.5, bbox_to_anchor=(1, 1), loc="upper left")
 lesson.show(figure, "clocks")
 
 # %% [markdown]
