@@ -134,10 +134,10 @@ def time_to_fit(result: dict[str, Any]) -> str:
     return f"{result['time_to_fit']} iterations{between}, {judged}"
 
 
-def bound_words(result: dict[str, Any]) -> str:
+def bound_words(result: dict[str, Any], digits: int = 6) -> str:
     """The bound, whether it is exact for the run, and if not by how much it may be off."""
     bound, certificate = result["bound"], result.get("bound_certificate")
-    text = f"{bound:.6g}"
+    text = f"{bound:.{digits}g}"
     if result.get("bound_best_known") is not None:
         return f"{text}, not attained: K > h + 1; the best known configuration has {result['bound_best_known']:.6g}"
     if result.get("bound_is_exact"):

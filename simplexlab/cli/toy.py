@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from simplexlab.cli.common import Json, WholeNumber, print_json
 from simplexlab.cli.toy_labels import labels
+from simplexlab.errors import UsageError
 from simplexlab.toy.settings import Toy
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def _option(help: str, default: str) -> Parameter:
     return Parameter(help=help, show_default=lambda _: default)
 
 
-Classes = Annotated[WholeNumber, Parameter(help="Number of classes K, 2 to 5.")]
+Classes = Annotated[WholeNumber | None, _option("Number of classes K, 2 to 5.", "3")]
 Dimension = Annotated[WholeNumber, Parameter(help="Dimension h of the space, 2 or 3.")]
 Seed = Annotated[WholeNumber, Parameter(help="Seed of the first points and of the batches.")]
 EvaluateEvery = Annotated[WholeNumber | None, _option("Steps between evaluations; each keeps a frame.", "10")]
@@ -37,6 +38,10 @@ def ce(
     classes: Classes = Toy.classes,
     dimension: Dimension = Toy.dimension,
     points_per_class: Annotated[WholeNumber | None, _option("Points in each class.", "100")] = None,
+    counts: Annotated[
+        str | None,
+        Parameter(help="Points of each class where they differ, 60,30,10, in the place of the two options above."),
+    ] = None,
     weight_decay: Annotated[float | None, _option("λ of the penalty λ‖W‖²_F.", "0.01")] = None,
     learning_rate: Annotated[
         float | None,
@@ -63,6 +68,7 @@ def ce(
             classes=classes,
             dimension=dimension,
             points_per_class=points_per_class,
+            counts=_counts(counts),
             weight_decay=weight_decay,
             learning_rate=learning_rate,
             steps=steps,
@@ -83,6 +89,10 @@ def sc(
     dimension: Dimension = Toy.dimension,
     points_per_class: Annotated[
         WholeNumber | None, _option("Points in each class.", "100; with --all-batches 4")
+    ] = None,
+    counts: Annotated[
+        str | None,
+        Parameter(help="Points of each class where they differ, 60,30,10, in the place of the two options above."),
     ] = None,
     temperature: Annotated[
         float | None,
@@ -121,6 +131,7 @@ def sc(
             classes=classes,
             dimension=dimension,
             points_per_class=points_per_class,
+            counts=_counts(counts),
             temperature=temperature,
             learning_rate=learning_rate,
             steps=steps,
@@ -133,6 +144,15 @@ def sc(
         ),
         json,
     )
+
+
+def _counts(text: str | None) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdecimal() and int(word) for word in words) or len(words) < 2:
+        raise UsageError(f"--counts {text} is not a whole number of at least 1 for each of several classes: 60,30,10")
+    return tuple(map(int, words))
 
 
 def _run(options: Toy, json: bool) -> int:
@@ -189,16 +209,13 @@ def _print_result(options: Toy, result: dict[str, Any]) -> None:
     out.print(head)
     out.print()
     out.print(statistics_table(result))
-    if not options.is_tight:
-        out.print(
-            f"\nNo regular simplex of {options.classes} vertices exists in {options.dimension} dimensions (K > h + 1): "
-            "the bound holds, but no configuration reaches it."
-        )
     out.print(f"\nRun folder: {Path(options.run_dir, result['run'])}", soft_wrap=True)
 
 
 def _summary(options: Toy, result: dict[str, Any]) -> "Iterator[tuple[str, str]]":
     """Loss and bound, then the deviation from each equality condition of the theorem."""
+    from simplexlab.cli.tables import bound_words
+
     objective = (
         "mean cross-entropy + λ‖W‖²"
         if options.loss == "ce"
@@ -210,7 +227,7 @@ def _summary(options: Toy, result: dict[str, Any]) -> "Iterator[tuple[str, str]]
     )
     error = result["excess_standard_error"]
     yield "loss", f"{result['final_loss']:.9g}  ({objective})"
-    yield "bound", f"{result['bound']:.9g}  ({'Corollary 2' if options.loss == 'ce' else 'Theorem 2'})"
+    yield "bound", bound_words(result, digits=9)
     yield "excess over it", f"{result['excess']:.3g}" + ("" if error is None else f" ± {error:.2g}")
     if "weight_norm" in result:
         yield "mean norm of a weight", f"{result['weight_norm']:.6g}  (r_W = {result['optimal_weight_norm']:.6g})"

@@ -3,11 +3,9 @@
 from collections.abc import Callable
 
 import keras
-import numpy as np
-from scipy.stats import ortho_group
 
 from simplexlab.errors import UsageError
-from simplexlab.geometry.configurations import regular_simplex
+from simplexlab.geometry.configurations import head_simplex
 
 
 def linear_head(num_classes: int, seed: int = 0) -> keras.layers.Dense:
@@ -45,23 +43,13 @@ def simplex_head(
     Raises:
         UsageError: K > h + 1, where no regular simplex exists, or K > h where it cannot be aligned.
     """
-    if num_classes > dimension + 1:
+    needed = num_classes if alignment == "aligned" else num_classes - 1
+    if dimension < needed:
         raise UsageError(
-            f"no regular simplex of {num_classes} classes exists in dimension {dimension}: "
-            f"ce-fix needs a dimension of at least {num_classes - 1}"
+            f"no {alignment} regular simplex of {num_classes} classes exists in dimension {dimension}: a fixed simplex "
+            f"needs a dimension of at least {needed}"
         )
-    if alignment == "aligned" and num_classes > dimension:
-        raise UsageError(
-            f"a simplex of {num_classes} classes aligned with the orthant needs a dimension of at least {num_classes}, "
-            f"not {dimension}; --head-alignment rotated does with {num_classes - 1}"
-        )
-    if alignment == "aligned":
-        rows = np.zeros((num_classes, dimension))
-        scale = radius * np.sqrt(num_classes / (num_classes - 1))
-        rows[:, :num_classes] = scale * (np.eye(num_classes) - 1 / num_classes)
-    else:
-        rotation = ortho_group.rvs(dimension, random_state=seed) if dimension > 1 else np.eye(1)
-        rows = regular_simplex(num_classes, dimension, radius) @ rotation
+    rows = head_simplex(num_classes, dimension, radius, alignment=alignment, seed=seed)
     head = keras.layers.Dense(num_classes, use_bias=False, trainable=False, dtype=_precise(), name="classifier")
     head.build((None, dimension))
     head.set_weights([rows.T])

@@ -18,7 +18,7 @@ from simplexlab.theory.cross_entropy import (
     ce_loss,
     optimal_weight_norm,
 )
-from simplexlab.theory.cross_entropy_floor import ce_floor
+from simplexlab.theory.cross_entropy_floor import ce_floor, ce_floor_weight_decay
 from simplexlab.theory.energies import Extreme, least_energy, least_largest_cosine
 from simplexlab.theory.fixed_head import fixed_head_floor
 from simplexlab.theory.floor import Floor
@@ -46,6 +46,7 @@ __all__ = [
     "ce_bound_max_norm",
     "ce_bound_weight_decay",
     "ce_floor",
+    "ce_floor_weight_decay",
     "ce_loss",
     "collapse_threshold",
     "composition_value",

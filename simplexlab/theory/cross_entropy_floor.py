@@ -18,8 +18,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from simplexlab.geometry import orthogonal_frame, regular_simplex
-from simplexlab.geometry.checks import choice, not_negative, whole
-from simplexlab.theory.cross_entropy import FEATURES, Features, ce_bound_frobenius
+from simplexlab.geometry.checks import choice, not_negative, positive, whole
+from simplexlab.theory.cross_entropy import (
+    FEATURES,
+    Features,
+    ce_bound_frobenius,
+    ce_bound_weight_decay,
+    optimal_weight_norm,
+)
 from simplexlab.theory.floor import Floor, conditioned, fits, least_diagonal, refuse_too_many, shares, to_sphere
 from simplexlab.theory.logit_losses import CrossEntropy, LogitLoss
 from simplexlab.theory.minimiser import minimise
@@ -107,6 +113,66 @@ def ce_floor(
     return in_few_dimensions(program, floor, num_classes, dimension, nonnegative, start)
 
 
+def ce_floor_weight_decay(
+    class_counts: ArrayLike,
+    radius: float,
+    weight_decay: float,
+    *,
+    dimension: int | None = None,
+    features: Features = "free",
+) -> Floor:
+    """The least cross-entropy + λ‖W‖²_F over all points ‖z‖ ≤ ρ, for any numbers of points a class.
+
+    Classes of one size have it in closed form (Corollary 2). Otherwise it is the least over B of `ce_floor` + λB²: the
+    floor is convex in B, for what ‖W‖_F ≤ B allows for the logits grows in proportion to B. The certificate of one B
+    is a line, f ≥ c − s·‖W‖_F for every W, so that f + λ‖W‖²_F ≥ c − s²/(4λ).
+
+    Args:
+        class_counts: points of each class, whole numbers of at least 1, shape (K,).
+        radius: ρ > 0, the largest norm of a representation.
+        weight_decay: λ > 0, the factor of ‖W‖²_F itself.
+        dimension: see `ce_floor`.
+        features: see `ce_floor`.
+
+    Raises:
+        ValueError: an argument out of range, or a program too large for memory.
+    """
+    from scipy.optimize import minimize_scalar
+
+    distribution = shares(class_counts)
+    num_classes = len(distribution)
+    radius, weight_decay = positive("radius", radius), positive("weight decay λ", weight_decay)
+    collapsed = math.log(num_classes)
+    norm = optimal_weight_norm(radius, weight_decay, num_classes, features=features) * math.sqrt(num_classes)
+    balanced = bool((distribution == distribution[0]).all())
+    floor = ce_floor(class_counts, radius, norm, dimension=dimension, features=features)
+    if balanced and floor.best_known is None:
+        value = ce_bound_weight_decay(num_classes, radius, weight_decay, features=features)
+        return Floor(value, value, collapsed, floor.points, floor.weights, origin=floor.origin)
+
+    def penalised(logarithm: float) -> float:
+        found = ce_floor(class_counts, radius, math.exp(logarithm), dimension=dimension, features=features)
+        reached = found.value if found.best_known is None else found.best_known
+        return reached + weight_decay * math.exp(2 * logarithm)
+
+    centre = math.log(norm)
+    best = minimize_scalar(penalised, bounds=(centre - 3, centre + 1.5), method="bounded", options={"xatol": 1e-9})
+    norm = math.exp(best.x)
+    floor = ce_floor(class_counts, radius, norm, dimension=dimension, features=features)
+    penalty = weight_decay * norm**2
+    if balanced:
+        value = certificate = ce_bound_weight_decay(num_classes, radius, weight_decay, features=features)
+    else:
+        nonnegative = features == "nonnegative"
+        program = _Program(CrossEntropy(), distribution, radius, norm, nonnegative, slack=False)
+        needed = num_classes if nonnegative else num_classes - 1
+        _, constant, slope = program.line(floor.state[num_classes, needed])
+        value = floor.value + penalty
+        certificate = min(constant - slope**2 / (4 * weight_decay), value)
+    best_known = None if floor.best_known is None else floor.best_known + penalty
+    return Floor(value, certificate, collapsed, floor.points, floor.weights, best_known, floor.origin, floor.converged)
+
+
 class _Program:
     """f(W·Hᵀ) over free numbers, shape (2, K, h+1), for W and H; the last column takes norm away from the others."""
 
@@ -136,20 +202,25 @@ class _Program:
 
     def value_and_certificate(self, free: np.ndarray) -> tuple[float, float]:
         """See `Program`."""
+        value, constant, slope = self.line(free)
+        return value, max(constant - slope * self.norm, getattr(self.loss, "least", -math.inf))
+
+    def line(self, free: np.ndarray) -> tuple[float, float, float]:
+        """Value v, and c and s with f ≥ c − s·‖W‖_F for every W and all points in the ball."""
         means, weights = self.configuration(free)
         logits = weights @ means.T
         value, gradient = self.loss.value_and_gradient(logits, self.shares)
         scale = np.abs(gradient).max()
         if scale == 0:
-            return value, value
+            return value, value, 0.0
         gradient = gradient / scale  # squares of tiny losses would vanish
         product = gradient.T @ gradient
         diagonal = np.sum((product @ means) * means, axis=1) / self.radius**2
         if self.nonnegative:
             product = product + _multiplier(product, diagonal, means)
         diagonal = least_diagonal(product, diagonal)
-        fall = np.vdot(gradient, logits) + self.norm * self.radius * math.sqrt(diagonal.sum())
-        return value, max(float(value - scale * fall), getattr(self.loss, "least", -math.inf))
+        slope = scale * self.radius * math.sqrt(diagonal.sum())
+        return value, float(value - scale * np.vdot(gradient, logits)), float(slope)
 
     def configuration(self, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Program`."""

@@ -1,5 +1,6 @@
 """Configurations of free points, and of the classifier's weights where there are any."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,11 @@ class Configuration(NamedTuple):
 
     points: np.ndarray
     weights: np.ndarray | None = None
+
+
+def labels_of(class_counts: Sequence[int]) -> np.ndarray:
+    """The labels 0 … 0, 1 … 1, … of classes of these sizes, int64, shape (N,)."""
+    return np.repeat(np.arange(len(class_counts)), class_counts)
 
 
 def balanced_labels(num_classes: int, points_per_class: int) -> np.ndarray:

@@ -1,12 +1,13 @@
 """What one configuration of a toy says: its exact loss against its bound, its geometry. numpy alone."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from simplexlab import geometry, objectives, theory
-from simplexlab.evaluation import Criterion, Representations, error_rate, measure_loss
-from simplexlab.toy.configurations import Configuration
+from simplexlab.evaluation import Criterion, Representations, error_rate, measure_loss, optimum_of
+from simplexlab.toy.configurations import Configuration, labels_of
 from simplexlab.toy.settings import Toy
 
 
@@ -37,7 +38,9 @@ def evaluate_toy(
         classifiers = {"head": weights, **classifiers}
     judge = next(iter(classifiers))
     statistics = geometry.statistics(points, labels, classifiers[judge])
-    best = geometry.standard_optimum(toy.classes, dimension=toy.dimension)
+    measured, floor = _loss_and_floor(toy, sample, weights, iteration, loss)
+    criterion = Criterion(objectives.get(toy.loss), toy.batch_size or toy.num_points, False, judge)
+    best = optimum_of(floor, np.array(toy.class_counts), criterion, weights)
     errors = {f"train_error_{name}": error_rate(sample, rows) for name, rows in classifiers.items()}
     record = {
         **statistics.to_dict(best),
@@ -46,8 +49,7 @@ def evaluate_toy(
         "train_error": errors[f"train_error_{judge}"],
         "test_error": None,
         "optimum_name": best.name,
-        "bound_is_exact": toy.is_tight,
-        **_loss_and_bound(toy, sample, weights, iteration, loss),
+        **measured,
     }
     arrays = {
         "class_means": statistics.class_means.astype(np.float32),
@@ -69,30 +71,44 @@ def evaluate_toy(
     return record, arrays
 
 
-def _loss_and_bound(
+def _loss_and_floor(
     toy: Toy, sample: Representations, weights: np.ndarray | None, iteration: int, loss: float | None
-) -> dict[str, float | None]:
+) -> tuple[dict[str, Any], theory.Floor]:
+    floor = floor_of(toy)
     if weights is not None:
-        bound = theory.ce_bound_weight_decay(toy.classes, toy.radius, toy.weight_decay)
         loss = theory.ce_loss(sample.values, sample.labels, weights) + toy.weight_decay * float(np.sum(weights**2))
-    elif toy.all_batches:
-        bound = theory.sc_bound(
-            toy.classes, toy.batch_size, radius=toy.radius, samples_per_class=toy.points_per_class, sampling="multiset"
-        )
     elif toy.batch_size is None:
-        bound = theory.sc_bound(
-            toy.classes,
-            toy.num_points,
-            radius=toy.radius,
-            samples_per_class=toy.points_per_class,
-            sampling="without-replacement",
-        )
         loss = theory.sc_loss_batch(sample.values, sample.labels)
-    else:
+    elif not toy.all_batches:
         objective = objectives.get(toy.loss)
         batches = Criterion(
             objective, toy.batch_size, nonnegative=False, policy=objective.judge, radius=toy.radius, seed=toy.seed
         )
-        return measure_loss(sample, batches, None, iteration)[0]
-    excess = loss - bound
-    return {"loss": loss, "bound": bound, "bound_certificate": bound, "excess": excess, "excess_standard_error": None}
+        return measure_loss(sample, batches, None, iteration)[0], floor
+    record = {
+        "loss": loss,
+        "bound": floor.value,
+        "bound_certificate": floor.certificate,
+        "bound_is_exact": floor.is_exact,
+        "excess": loss - floor.value,
+        "excess_standard_error": None,
+    }
+    return record | ({} if floor.best_known is None else {"bound_best_known": floor.best_known}), floor
+
+
+@lru_cache(maxsize=4)  # the same at every evaluation
+def floor_of(toy: Toy) -> theory.Floor:
+    """The least value of the objective of a resolved toy, with its certificate and configuration.
+
+    ce: cross-entropy + λ‖W‖²_F in the unit ball. sc: the expectation over the batches that the toy draws; all points at
+    once are one batch of their counts, `all_batches` are the paper's multisets.
+    """
+    counts = np.array(toy.class_counts)
+    if toy.loss == "ce":
+        return theory.ce_floor_weight_decay(counts, toy.radius, toy.weight_decay, dimension=toy.dimension)
+    if toy.all_batches:
+        batches = theory.AllBatches(labels_of(toy.class_counts), toy.batch_size).label_counts
+        return theory.sc_floor_of_batches(batches, radius=toy.radius, dimension=toy.dimension)
+    if toy.batch_size is None:
+        return theory.sc_floor_of_composition(counts, radius=toy.radius, dimension=toy.dimension)
+    return theory.sc_floor(counts / counts.sum(), toy.batch_size, radius=toy.radius, dimension=toy.dimension)

@@ -15,7 +15,7 @@ from simplexlab.evaluation import TimeToFit
 from simplexlab.runs import RunWriter
 from simplexlab.runs.record import final_result, metrics_line
 from simplexlab.theory import AllBatches
-from simplexlab.toy.configurations import Configuration, balanced_labels, first_configuration
+from simplexlab.toy.configurations import Configuration, first_configuration, labels_of
 from simplexlab.toy.evaluation import evaluate_toy
 from simplexlab.toy.minimise import minimise_all_batches
 from simplexlab.toy.settings import Toy
@@ -36,7 +36,7 @@ def run_toy(toy: Toy, report: Callable[[dict[str, Any]], None] | None = None) ->
         RunError: the run folder could not be written.
     """
     resolved = toy.resolve()
-    labels = balanced_labels(resolved.classes, resolved.points_per_class)
+    labels = labels_of(resolved.class_counts)
     objective = _all_batches(resolved, labels) if resolved.all_batches else None
     config = _describe(toy, resolved, labels)
     optimise = _optimiser(resolved, labels, objective)

@@ -9,7 +9,7 @@ from simplexlab.config import flag, format_value
 from simplexlab.errors import UsageError
 from simplexlab.geometry.checks import choice, whole
 
-MOST_CLASSES = 5
+CLASSES, MOST_CLASSES = 3, 5
 SMALLEST, LARGEST = 1e-12, 1e6  # λ, τ and learning rates with which float64 can neither overflow nor divide by 0
 MOST_POINTS = 20_000
 MOST_POINTS_A_STEP = 2000  # of sc, which holds the square of it in inner products
@@ -24,9 +24,10 @@ class Toy:
 
     Attributes:
         loss: `ce`: mean cross-entropy + λ‖W‖²_F over points ‖z‖ ≤ 1 and weights W; `sc`: over points ‖z‖ = 1/√τ.
-        classes: K, 2 to 5.
+        classes: K, 2 to 5; by default 3, or as many as there are counts.
         dimension: h of the space, 2 or 3.
         points_per_class: n, 100; with `all_batches` 4.
+        counts: points of each class where they differ, in the place of `classes` and `points_per_class`.
         weight_decay: λ of ce, 0.01.
         temperature: τ of sc, 0.3; with `all_batches` 1.
         batch_size: points a step, drawn i.i.d. with replacement; None takes all points at every step. With
@@ -43,9 +44,10 @@ class Toy:
     """
 
     loss: Literal["ce", "sc"]
-    classes: int = 3
+    classes: int | None = None
     dimension: int = 2
     points_per_class: int | None = None
+    counts: tuple[int, ...] | None = None
     weight_decay: float | None = None
     temperature: float | None = None
     batch_size: int | None = None
@@ -59,8 +61,13 @@ class Toy:
 
     @property
     def num_points(self) -> int:
-        """N = K·n of a resolved toy."""
-        return self.classes * self.points_per_class
+        """N of a resolved toy."""
+        return sum(self.class_counts)
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Points of each class of a resolved toy."""
+        return self.counts or (self.points_per_class,) * self.classes
 
     @property
     def radius(self) -> float:
@@ -95,7 +102,12 @@ class Toy:
                 defaults["weight_decay"] = 0.01
             else:
                 defaults["temperature"] = 1.0 if self.all_batches else 0.3
+            if self.counts is not None:
+                defaults |= {"classes": len(self.counts)}
+                defaults.pop("points_per_class")
             chosen = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+            if self.classes is None and self.counts is None:
+                chosen["classes"] = CLASSES
             toy = dataclasses.replace(self, **chosen)
             toy._check_ranges()
         except ValueError as error:
@@ -113,7 +125,8 @@ class Toy:
             value = getattr(self, field.name)
             if field.name == "loss" or value == field.default:
                 continue
-            words += [flag(field.name)] if value is True else [flag(field.name), format_value(value)]
+            shown = ",".join(map(str, value)) if isinstance(value, tuple) else format_value(value)
+            words += [flag(field.name)] if value is True else [flag(field.name), shown]
         return shlex.join(words)
 
     def _check_combination(self) -> None:
@@ -121,6 +134,10 @@ class Toy:
         for name in misplaced:
             if getattr(self, name) not in (None, False):
                 raise UsageError(f"{flag(name)} does not go with the toy of {self.loss}")
+        if self.counts is not None and self.points_per_class is not None:
+            raise UsageError("--counts says how many points each class has; leave --points-per-class out")
+        if self.counts is not None and self.classes not in (None, len(self.counts)):
+            raise UsageError(f"--classes {self.classes} does not go with {len(self.counts)} --counts")
         for name in ("learning_rate", "evaluate_every"):
             if self.all_batches and getattr(self, name) is not None:
                 raise UsageError(f"{flag(name)} does not go with --all-batches, which L-BFGS minimises")
@@ -134,7 +151,8 @@ class Toy:
             value = getattr(self, name)
             if value is not None and not SMALLEST <= value <= LARGEST:
                 raise UsageError(f"{flag(name)} {value:g} must be from {SMALLEST:g} to {LARGEST:g}")
-        whole("number of points per class", self.points_per_class, 1)
+        for count in self.class_counts:
+            whole("number of points per class", count, 1)
         whole("number of steps", self.steps, 1)
         if not self.all_batches:
             whole("number of steps between evaluations", self.evaluate_every, 1)
@@ -149,5 +167,5 @@ class Toy:
                 f"a step of sc over {points_a_step} points is too large; at most {MOST_POINTS_A_STEP}: take fewer "
                 "points per class, or a smaller batch"
             )
-        if self.loss == "sc" and self.batch_size is None and self.points_per_class < 2:
+        if self.loss == "sc" and self.batch_size is None and max(self.class_counts) < 2:
             raise UsageError("one point per class gives sc no positives; take at least 2, or draw batches")

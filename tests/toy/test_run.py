@@ -8,7 +8,7 @@ import pytest
 from simplexlab import objectives, theory
 from simplexlab.errors import UsageError
 from simplexlab.evaluation import Criterion, Representations, evaluate
-from simplexlab.runs import find_run, list_geometry, read_geometry, read_metrics, read_run
+from simplexlab.runs import find_run, list_geometry, read_geometry, read_labels, read_metrics, read_run
 from simplexlab.toy import Toy, run_toy
 from simplexlab.toy.evaluation import evaluate_toy
 
@@ -81,7 +81,7 @@ def test_frames_and_metrics_carry_the_names_of_a_training_run(finished):
 def test_batches_that_are_drawn_are_held_against_the_bound_of_their_law(tmp_path):
     toy = Toy(loss="sc", points_per_class=10, batch_size=12, steps=10, run_dir=str(tmp_path))
     result = run_toy(toy)
-    assert result["bound"] == theory.sc_bound(3, 12, temperature=0.3, sampling="iid")
+    assert result["bound"] == pytest.approx(theory.sc_bound(3, 12, temperature=0.3, sampling="iid"), rel=1e-12)
     assert result["excess"] > 2 * result["excess_standard_error"] > 0
 
 
@@ -124,3 +124,22 @@ def test_the_simplex_itself_has_no_excess():
     assert record["excess"] == pytest.approx(0, abs=1e-12)
     assert record["train_error"] == 0
     np.testing.assert_allclose(arrays["class_means"], points[::2], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("loss", "limit"), [("ce", 1e-9), ("sc", 1e-3)])
+def test_unbalanced_points_find_the_optimum_of_the_program(tmp_path, loss, limit):
+    result = run_toy(Toy(loss=loss, counts=(60, 30, 10), run_dir=str(tmp_path), evaluate_every=500))
+    assert -1e-9 <= result["excess"] < limit
+    assert result["bound_is_exact"]
+    assert result["bound_certificate"] <= result["bound"]
+    assert result["similarity_deviation"] < 0.03
+    folder = find_run(result["run"], tmp_path)
+    assert read_labels(folder)[0].tolist() == [0] * 60 + [1] * 30 + [2] * 10
+    assert read_geometry(folder, 500)["optimum_means"].shape[0] == 3
+
+
+def test_more_classes_than_dimensions_have_a_floor_and_a_best_known_value(tmp_path):
+    result = run_toy(Toy(loss="ce", classes=4, run_dir=str(tmp_path), evaluate_every=500))
+    assert not result["bound_is_exact"]
+    assert result["bound"] < result["bound_best_known"]
+    assert result["final_loss"] == pytest.approx(result["bound_best_known"], rel=1e-6)
