@@ -100,8 +100,7 @@ def supervised_contrastive(y_true, y_pred, temperature: float = 1.0, positives: 
     samples, sample_labels, first = global_batch(anchors, labels)
 
     logits = ops.matmul(anchors, ops.transpose(samples)) / temperature
-    positions = first + ops.arange(ops.shape(anchors)[0], dtype="int32")[:, None]
-    others = ops.arange(ops.shape(samples)[0], dtype="int32")[None, :]
+    positions, others = first + _range(anchors)[:, None], _range(samples)[None, :]
     is_self = ops.equal(positions, others)
     # A finite floor, not −∞: an anchor that is alone in the batch must give 0 and a finite gradient.
     logits = ops.where(is_self, _lowest(logits) / 4, logits)
@@ -123,6 +122,12 @@ def _first_positives(is_positive, positions, others, most: int):
     rank = ops.cumsum(ones, axis=1) - before  # after the anchor: 1, 2, …; before it they come last
     rank = ops.where(others < positions, rank + ops.sum(ones, axis=1, keepdims=True), rank)
     return ops.logical_and(is_positive, rank <= float(most))
+
+
+def _range(values):
+    """The positions in a batch: constants where its size is known, and int64, as GPUs leave int32 to the host."""
+    size = values.shape[0]
+    return ops.arange(ops.shape(values)[0], dtype="int64") if size is None else ops.convert_to_tensor(np.arange(size))
 
 
 def _alone(count):
@@ -173,14 +178,15 @@ def global_batch(anchors, labels):
         return anchors, labels, 0
     # One collective for both: a float would merge labels from 2²⁴ on, so they go along as digits.
     rows = tf.concat([anchors, _digits(labels, anchors.dtype)], axis=1)
-    if rows.shape[0] is None:
-        sizes = context.all_gather(tf.shape(rows)[:1], axis=0)
+    replica, size = tf.get_static_value(context.replica_id_in_sync_group), rows.shape[0]
+    if replica is None or size is None:
+        sizes = context.all_gather(tf.shape(rows, tf.int64)[:1], axis=0)
         first = tf.reduce_sum(sizes[: context.replica_id_in_sync_group])
         rows = context.all_gather(rows, axis=0)
     else:
         # Every replica adds its batch, in its place among zeros: a gather would first gather the sizes, on the host.
-        first = context.replica_id_in_sync_group * rows.shape[0]
-        after = (context.num_replicas_in_sync - 1) * rows.shape[0] - first
+        first = int(replica) * size
+        after = (context.num_replicas_in_sync - 1) * size - first
         rows = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.pad(rows, [[first, after], [0, 0]]))
     return rows[:, :-DIGITS], _from_digits(rows[:, -DIGITS:], labels.dtype), first
 
@@ -193,13 +199,13 @@ def _digits(labels, dtype):
     import tensorflow as tf
 
     bits = tf.bitcast(tf.cast(labels, tf.float64), tf.int64) if labels.dtype.is_floating else tf.cast(labels, tf.int64)
-    shifts = tf.range(DIGITS, dtype=tf.int64) * BITS
+    shifts = np.arange(DIGITS) * BITS
     return tf.cast(tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits[:, None], shifts), 2**BITS - 1), dtype)
 
 
 def _from_digits(digits, dtype):
     import tensorflow as tf
 
-    shifts = tf.range(DIGITS, dtype=tf.int64) * BITS
+    shifts = np.arange(DIGITS) * BITS
     bits = tf.reduce_sum(tf.bitwise.left_shift(tf.cast(digits, tf.int64), shifts), axis=1)
     return tf.cast(tf.bitcast(bits, tf.float64) if dtype.is_floating else bits, dtype)

@@ -1,5 +1,6 @@
 """Random crops and flips: stateless draws, one gather, no loop over images."""
 
+import numpy as np
 import tensorflow as tf
 
 from simplexlab.data.sampling import AUGMENTATION, stateless_seed
@@ -34,8 +35,8 @@ def augment(
     crops, flips = draws[:, 0:1] % 2, draws[:, 1:2] % 2
     shifts = crops * (draws[:, 2:4] % (2 * padding + 1) - padding)
 
-    rows = tf.range(height, dtype=tf.int64) + shifts[:, 0:1]
-    columns = tf.range(width, dtype=tf.int64)
+    rows = np.arange(height) + shifts[:, 0:1]
+    columns = np.arange(width)
     columns = tf.where(flips == 1, width - 1 - columns, columns) + shifts[:, 1:2]
     inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
     positions = tf.where(inside, rows[:, :, None] * width + columns[:, None, :], height * width)

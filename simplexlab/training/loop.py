@@ -110,7 +110,7 @@ class Loop:
             shares = self._local(self.strategy.run(self._replica_step, (step,)))
             for device, losses, share in zip(self.devices, self.losses, shares, strict=True):
                 with tf.device(device):
-                    losses.assign(tf.where(tf.range(LONGEST_CHUNK, dtype=tf.int64) == position, share, losses))
+                    losses.assign(tf.where(np.arange(LONGEST_CHUNK) == position, share, losses))
             return offset + 1
 
         tf.while_loop(lambda offset: offset < count, one_step, [0])
@@ -148,7 +148,7 @@ class Loop:
     def _encode_part(self, start):
         with tf.device(HOST):
             first = tf.cast(start + self._replica() * self.encoded_share, tf.int64)
-        indices = tf.minimum(first + tf.range(self.encoded_share, dtype=tf.int64), self.size - 1)
+        indices = tf.minimum(first + np.arange(self.encoded_share), self.size - 1)
         images = tf.gather(self._here(self.images), indices)
         return tf.cast(self.learner.encoder(images, training=False), self.learner.loss_dtype)
 

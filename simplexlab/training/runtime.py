@@ -117,14 +117,15 @@ def start(experiment: Experiment, cluster: Cluster = Cluster(), pixels: int | No
     with quiet_stderr():
         tf.config.list_logical_devices()
         if len(names) > 1 and not several:
-            strategy = _mirrored_strategy(tuple(names))
+            strategy = mirrored_strategy(tuple(names))
         elif not several:
             strategy = tf.distribute.OneDeviceStrategy(names[0])
     return Runtime(strategy, jit, tuple(names), cluster)
 
 
-@functools.cache  # a second one on the same devices would number its collectives as the first one did, which fails
-def _mirrored_strategy(devices: tuple[str, ...]) -> Any:
+@functools.cache
+def mirrored_strategy(devices: tuple[str, ...]) -> Any:
+    """The strategy over several devices, one in a process: a second one would give its collectives the same numbers."""
     import tensorflow as tf
 
     return tf.distribute.MirroredStrategy(devices)

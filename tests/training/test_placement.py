@@ -1,0 +1,52 @@
+"""On GPUs the data stay on the device and nothing waits for the host, as far as a machine without one can tell."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("placement.py")
+REPLICAS = {1: ["CPU:1"], 2: ["CPU:1", "CPU:2"]}
+
+# What runs on the host though nobody put it there: none waits for a GPU, all are single numbers.
+ON_THE_HOST = {
+    "Less": "the loop's counter decides whether a step follows",
+    "AddV2": "the loop's counter",
+    "Identity": "the loop's counter",
+}
+
+
+@pytest.fixture(scope="module", params=[(1, "float32"), (2, "float32"), (1, "bfloat16"), (2, "bfloat16")], ids=str)
+def found(request):
+    replicas, precision = request.param
+    words = [sys.executable, str(SCRIPT), str(replicas), precision]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return REPLICAS[replicas], json.loads(done.stdout)
+
+
+def test_images_and_labels_lie_and_are_gathered_on_the_device_of_each_replica(found):
+    devices, cases = found
+    for case in cases.values():
+        assert case["resident"] == {"images": devices, "labels": devices}
+        assert case["gathered"] == [f"{kind} on {device}" for kind in ("int64", "uint8") for device in devices]
+
+
+def test_the_loop_sends_no_images_and_labels(found):
+    _, cases = found
+    for case in cases.values():
+        # Seeds, step numbers and the optimizer's count of steps are sent, as int64.
+        kinds = {(line.split()[0], line.split()[1].rsplit("/", 1)[-1].rstrip("_0123456789")) for line in case["sent"]}
+        assert not {kind for kind in kinds if kind[0] == "uint8"}
+        assert {name for kind, name in kinds if kind == "int64"} <= {"Cast", "stack", "Add"}
+
+
+def test_nothing_but_the_counter_runs_on_the_host(found):
+    _, cases = found
+    assert len(cases) == 3
+    for case in cases.values():
+        for graph in ("step", "encode"):
+            assert case[graph]["copies"] == []
+            assert set(case[graph]["on_host"]) <= ON_THE_HOST.keys()
