@@ -116,11 +116,14 @@ class Experiment:
         "auto", "Classifier that judges the fit; auto: the own head, or the class means where the loss trains none."
     )
     seed: int = option(0, "Seed of labels, weights, batches and augmentation.", minimum=0, maximum=2**31 - 1)
-    precision: Literal["float32", "bfloat16", "float64"] = option(
-        "float32", "Arithmetic of the encoder; bfloat16 keeps float32 parameters."
+    precision: Literal["float32", "tf32", "bfloat16", "float64"] = option(
+        "float32",
+        "Arithmetic of the encoder. tf32: a GPU rounds the factors of float32 products to 10 bits, which is faster; "
+        "bfloat16 keeps float32 parameters.",
     )
     devices: str = option("auto", "auto, cpu, cpu:N (N logical replicas), gpu:0, gpu:0,gpu:1 or all.")
-    jit: bool | None = option(None, "Compile the step with XLA; by default on one GPU only.")
+    jit: bool | None = option(None, "Compile the steps with XLA; by default on one GPU, for runs that repay it.")
+    deterministic: bool = option(False, "Bit for bit the same numbers on a GPU too, where that takes slower kernels.")
     threads: int | None = option(None, "CPU threads; by default every core.", minimum=1, maximum=1024)
     run_dir: str = option("runs", "Folder that holds the runs.")
     name: str | None = option(None, "Name of this run's folder; by default made from the options.")

@@ -29,14 +29,17 @@ def launch(
 ) -> int:
     """Train one run with several worker processes on this machine, to try out what runs on several machines.
 
-    Each worker gets a GPU of its own where there are enough; otherwise all compute on the CPU.
+    Each worker gets a GPU of its own where there are enough; otherwise all compute on the CPU. TensorFlow's servers in
+    the workers listen on all network interfaces and trust whoever reaches their ports.
     """
     if not 2 <= workers <= 64:
         raise UsageError(f"--workers {workers} must be between 2 and 64")
     if not command or command[0] not in ("train", "resume"):
         given = f"launch cannot run {command[0]}" if command else "launch needs a command"
         raise UsageError(f"{given}; it takes train or resume: simplexlab launch --workers 2 -- train --loss ce")
-    addresses = [f"127.0.0.1:{port}" for port in _free_ports(workers)]
+    ports = _free_ports(workers)
+    addresses = [f"127.0.0.1:{port}" for port in ports]
+    print(f"the workers listen on all interfaces, ports {', '.join(map(str, ports))}, until they end", file=sys.stderr)
     gpus = _gpus()
     if gpus and len(gpus) < workers:
         print(f"{len(gpus)} GPU for {workers} workers: all compute on the CPU", file=sys.stderr)

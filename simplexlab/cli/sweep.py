@@ -1,5 +1,6 @@
 """`simplexlab sweep`: losses × corruptions × seeds × any option."""
 
+import dataclasses
 import signal
 import sys
 import time
@@ -92,6 +93,8 @@ def sweep(
         grid = _grid(preset, losses, corruptions, seeds, set_)
         experiments = grid.experiments()
         placement = place(devices, jobs, threads)
+        for experiment in experiments:  # told once: an option that does not go with these devices
+            dataclasses.replace(experiment, devices=placement.devices).resolve()
         sources = {(experiment.dataset, experiment.data_dir, experiment.labels): None for experiment in experiments}
         for dataset, data_dir, labels in sources:
             require(dataset, data_dir, labels)  # told once, before a whole grid of runs fails of it

@@ -41,7 +41,7 @@ def benchmark(experiment: Experiment, seconds: float = 10.0) -> dict[str, Any]:
     """
     experiment = experiment.resolve()
     dataset = load_dataset(experiment)
-    with runtime.keras_precision(experiment.precision):
+    with runtime.keras_precision(experiment.precision), runtime.determinism(experiment.deterministic):
         return _measure(experiment, dataset, seconds)
 
 
@@ -142,7 +142,7 @@ def matrix_peak(device: str, precision: str) -> float:
 
     size = MATRIX_SIZES[device.split(":")[0]]
     with tf.device(device):
-        a, b = (tf.cast(tf.random.normal((size, size)), precision) for _ in range(2))
+        a, b = (tf.cast(tf.random.normal((size, size)), precision.replace("tf32", "float32")) for _ in range(2))
         product = tf.function(lambda a, b: tf.reduce_sum(tf.cast(tf.matmul(a, b)[:1], tf.float32)))
         times = []
         for _ in range(REPEATS + 1):

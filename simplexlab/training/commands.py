@@ -139,7 +139,11 @@ def _go_on(run: Run, experiment: Experiment, cluster: Cluster, callbacks: "Callb
 
 def _follow(task: Task, interrupted: Callable[[], bool]) -> dict[str, Any]:
     """What a worker other than 0 does."""
-    with runtime.failures_told(task.cluster), runtime.keras_precision(task.experiment.precision):
+    with (
+        runtime.failures_told(task.cluster),
+        runtime.keras_precision(task.experiment.precision),
+        runtime.determinism(task.experiment.deterministic),
+    ):
         return Session(task, interrupted).execute()
 
 
@@ -149,5 +153,6 @@ def _write(task: Task, writer: RunWriter, interrupted: Callable[[], bool], callb
         runtime.failures_told(task.cluster),
         runtime.numpy_threads(task.experiment.threads),
         runtime.keras_precision(task.experiment.precision),
+        runtime.determinism(task.experiment.deterministic),
     ):
         return Session(task, interrupted, writer, callbacks).execute()

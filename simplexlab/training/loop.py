@@ -54,7 +54,9 @@ class Loop:
         self.labels = self._resident(labels.astype(np.int64))
         self.losses = self._resident(np.zeros(LONGEST_CHUNK, learner.loss_dtype))
         self.train_size, self.size = len(labels), len(labels) + len(dataset.y_test)
-        self._replica_step = tf.function(self._step, autograph=False, jit_compile=True) if runtime.jit else self._step
+        # Without AutoGraph: it would take the start of a run half a second to find no control flow to translate. XLA
+        # compiles the loop as a whole, once: small steps would else take less time than their launches.
+        self._run_steps = tf.function(self._steps, autograph=False, jit_compile=runtime.jit or None)
         self._replica_encode = (
             tf.function(self._encode_part, autograph=False, jit_compile=True) if runtime.jit else self._encode_part
         )
@@ -99,15 +101,13 @@ class Loop:
                 variables.append(tf.Variable(array, trainable=False))
         return variables
 
-    # Without AutoGraph: it would take the start of a run half a second to find no control flow to translate.
-    @tf.function(autograph=False)
-    def _run_steps(self, start, count):
+    def _steps(self, start, count):
         """The losses of `count` steps, first in a vector of `LONGEST_CHUNK`; added up over the replicas once."""
 
         def one_step(offset):
             with tf.device(HOST):
                 step, position = tf.cast(start + offset, tf.int64), tf.cast(offset, tf.int64)
-            shares = self._local(self.strategy.run(self._replica_step, (step,)))
+            shares = self._local(self.strategy.run(self._step, (step,)))
             for device, losses, share in zip(self.devices, self.losses, shares, strict=True):
                 with tf.device(device):
                     losses.assign(tf.where(np.arange(LONGEST_CHUNK) == position, share, losses))

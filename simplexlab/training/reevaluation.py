@@ -19,7 +19,7 @@ from simplexlab.training.description import check_training_run, criterion_of, lo
 
 # What another batch normalisation kernel and another order of sums may change: about 1e-6 relative in float32. An
 # image next to a decision boundary may change sides, hence one image for the errors.
-RELATIVE = {"float64": 1e-9, "float32": 1e-3, "bfloat16": 5e-2}
+RELATIVE = {"float64": 1e-9, "float32": 1e-3, "tf32": 1e-2, "bfloat16": 5e-2}
 
 
 def reevaluate(folder: Path, *, trust: bool = False) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from simplexlab.training.cluster import Cluster
 from simplexlab.training.interrupts import answered
 
 SMALL_CONVOLUTION = 2**24  # images × pixels × channels²; measured on two cores
+WORK_FOR_XLA = 2**43  # the same times iterations; an estimate: some 8,000 steps of ResNet-18 at width 64, b=256
+TF32_CAPABILITY = (8, 0)  # compute capability of the first GPUs that have it
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,12 @@ def start(experiment: Experiment, cluster: Cluster = Cluster(), pixels: int | No
         gpus = tf.config.list_physical_devices("GPU")
     names = _device_names(kind, wanted, len(gpus))
     check_batch(experiment.batch_size, len(names) * len(cluster.workers))
-    jit = experiment.jit if experiment.jit is not None else len(names) == 1 and not several and "GPU" in names[0]
+    chosen = [gpus[int(name.removeprefix("GPU:"))] for name in names if "GPU" in name]
+    if experiment.precision == "tf32":
+        _check_tf32(tf, chosen)
+    jit = experiment.jit
+    if jit is None:
+        jit = len(chosen) == 1 and not several and _repays_xla(experiment, pixels)
     if jit and (several or len(names) > 1):
         raise UsageError("--jit works on one device; under several replicas TensorFlow cannot compile the collectives")
     # What nobody asked for is a preference: a process that uses TensorFlow already, such as a notebook, keeps its own.
@@ -107,8 +114,8 @@ def start(experiment: Experiment, cluster: Cluster = Cluster(), pixels: int | No
             tf.config.set_visible_devices([], "GPU")
             if wanted > 1:
                 tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * wanted)
-        elif several:  # the strategy takes every GPU that it sees
-            tf.config.set_visible_devices([gpus[int(name[4:])] for name in names if "GPU" in name], "GPU")
+        elif chosen:
+            names = _alone_visible(tf, chosen, several)
         if several:
             with answered():
                 cluster.wait()
@@ -171,6 +178,33 @@ def _is_small(experiment: Experiment, pixels: int | None) -> bool:
     return pixels is not None and experiment.batch_size * pixels * experiment.width**2 < SMALL_CONVOLUTION
 
 
+def _repays_xla(experiment: Experiment, pixels: int | None) -> bool:
+    """Whether a run is long enough for what XLA saves in its steps to exceed the time it takes to compile them."""
+    work = experiment.batch_size * (pixels or 32 * 32) * experiment.width**2 * experiment.iterations
+    return work >= WORK_FOR_XLA
+
+
+def _check_tf32(tf: Any, gpus: list[Any]) -> None:
+    """Raise a UsageError where a device would compute in float32 what the run records as TF32."""
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    if not gpus or any(found.get("compute_capability", (0, 0)) < TF32_CAPABILITY for found in details):
+        device = details[0].get("device_name", "this GPU") if gpus else "the CPU"
+        raise UsageError(f"--precision tf32: {device} has no TF32; take float32")
+
+
+def _alone_visible(tf: Any, gpus: list[Any], alone: bool = False) -> list[str]:
+    """Let TensorFlow see these GPUs only, as it takes memory of all that it sees; return the names that they then have.
+
+    A process that uses TensorFlow already keeps those that it sees; with `alone` there must be no others.
+    """
+    with contextlib.suppress(RuntimeError):
+        tf.config.set_visible_devices(gpus, "GPU")
+    visible = tf.config.get_visible_devices("GPU")
+    if not set(gpus) <= set(visible) or (alone and len(visible) > len(gpus)):
+        raise RuntimeError("TensorFlow was started with other GPUs")
+    return [f"GPU:{visible.index(gpu)}" for gpu in gpus]
+
+
 def numpy_threads(threads: int | None) -> contextlib.AbstractContextManager:
     """Within the block numpy's and scipy's matrix products have half of the threads, at least one.
 
@@ -184,16 +218,40 @@ def numpy_threads(threads: int | None) -> contextlib.AbstractContextManager:
 
 @contextlib.contextmanager
 def keras_precision(precision: str) -> Iterator[None]:
-    """Within the block Keras's global dtype is float32, float64, or bfloat16 arithmetic over float32 parameters."""
+    """Within the block Keras's global dtype is float32, float64, or bfloat16 arithmetic over float32 parameters.
+
+    GPUs compute float32 in TF32 for `tf32` alone, where TensorFlow would by default.
+    """
     keras = _import_keras()
-    saved = keras.config.floatx(), keras.config.dtype_policy()
+    import tensorflow as tf
+
+    math = tf.config.experimental
+    saved = keras.config.floatx(), keras.config.dtype_policy(), math.tensor_float_32_execution_enabled()
     keras.config.set_floatx("float64" if precision == "float64" else "float32")
-    keras.config.set_dtype_policy({"bfloat16": "mixed_bfloat16"}.get(precision, precision))
+    keras.config.set_dtype_policy({"bfloat16": "mixed_bfloat16", "tf32": "float32"}.get(precision, precision))
+    math.enable_tensor_float_32_execution(precision == "tf32")
     try:
         yield
     finally:
         keras.config.set_floatx(saved[0])
         keras.config.set_dtype_policy(saved[1])
+        math.enable_tensor_float_32_execution(saved[2])
+
+
+@contextlib.contextmanager
+def determinism(wanted: bool) -> Iterator[None]:
+    """Within the block TensorFlow takes kernels that give the same bits each time, if wanted."""
+    _import_keras()
+    from tensorflow.python.framework import config  # TensorFlow's public functions only switch it on
+
+    saved = config.is_op_determinism_enabled()
+    if wanted:
+        config.enable_op_determinism()
+    try:
+        yield
+    finally:
+        if not saved:
+            config.disable_op_determinism()
 
 
 def _device_names(kind: str, wanted: Any, gpu_count: int) -> list[str]:
