@@ -30,6 +30,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "iterations": 800,
         "batch_size": 128,
         "evaluate_every": 100,
+        "evaluate_at": "dense",
         "augment": False,
     },
     "small": {
@@ -38,6 +39,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "iterations": 10_000,
         "batch_size": 128,
         "evaluate_every": 250,
+        "evaluate_at": "interval",
         "augment": False,
     },
     "paper": {
@@ -46,6 +48,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "iterations": 100_000,
         "batch_size": 256,
         "evaluate_every": 500,
+        "evaluate_at": "interval",
         "augment": True,
     },
 }
@@ -105,6 +108,9 @@ class Experiment:
     momentum: float = option(0.9, "Momentum of SGD.", minimum=0.0, below=1.0)
     augment: bool | None = option(None, "Random crop after padding and horizontal flip, each with probability ½.")
     evaluate_every: int | None = option(None, "Iterations between evaluations.", minimum=1)
+    evaluate_at: Literal["interval", "dense"] | None = option(
+        None, "interval: at every interval; dense: also at 1, 2, 5, 10, 20, 50 and 100, when the simplex forms."
+    )
     checkpoint_every: int | None = option(
         None, "Iterations between checkpoints; by default one before every evaluation.", minimum=1
     )

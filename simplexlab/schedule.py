@@ -1,6 +1,8 @@
-"""The learning-rate schedules as numbers: how much learning has been done by an iteration."""
+"""The learning-rate schedules as numbers, how much learning has been done by an iteration; and when to evaluate."""
 
 import math
+
+EARLY = (1, 2, 5, 10, 20, 50, 100)  # where most of the simplex forms
 
 
 def learning_rate_time(schedule: str, total: int, iteration: int) -> float:
@@ -35,3 +37,20 @@ def learning_rate_time(schedule: str, total: int, iteration: int) -> float:
 def _fifth_powers(number: int) -> int:
     """1⁵ + 2⁵ + … + number⁵."""
     return number**2 * (number + 1) ** 2 * (2 * number**2 + 2 * number - 1) // 12
+
+
+def next_evaluation(iteration: int, every: int, dense: bool) -> int:
+    """The first iteration after `iteration` at which a run is evaluated, its last one aside."""
+    following = iteration - iteration % every + every
+    return min([following, *(early for early in EARLY if early > iteration)]) if dense else following
+
+
+def is_evaluation(iteration: int, every: int, dense: bool) -> bool:
+    """Whether a run is evaluated at `iteration`: at 0, at every interval and, if dense, at each of `EARLY`."""
+    return iteration % every == 0 or (dense and iteration in EARLY)
+
+
+def evaluations_before(iteration: int, every: int, dense: bool) -> int:
+    """How many evaluations lie before `iteration`, that at 0 aside."""
+    early = sum(point < iteration and point % every > 0 for point in EARLY) if dense else 0
+    return max(iteration - 1, 0) // every + early

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simplexlab.config import Experiment
-from simplexlab.schedule import learning_rate_time
+from simplexlab.schedule import evaluations_before, is_evaluation, learning_rate_time, next_evaluation
 
 
 @pytest.mark.parametrize("schedule", ["polynomial", "cosine", "constant"])
@@ -36,3 +38,18 @@ def test_an_iteration_outside_the_run_is_refused(iteration):
         learning_rate_time("constant", 10, iteration)
     with pytest.raises(ValueError, match="unknown schedule linear"):
         learning_rate_time("linear", 10, 1)
+
+
+@given(total=st.integers(1, 400), every=st.integers(1, 150), dense=st.booleans(), start=st.integers(0, 400))
+def test_evaluations_one_after_another(total, every, dense, start):
+    early = {1, 2, 5, 10, 20, 50, 100} if dense else set()
+    points = sorted({*range(0, total, every), *early, 0})
+    points = [point for point in points if point < total]
+    assert [n for n in range(total) if is_evaluation(n, every, dense)] == points
+    following = [point for point in points if point > start]
+    if following:
+        assert next_evaluation(start, every, dense) == following[0]
+    else:
+        assert next_evaluation(start, every, dense) > start
+    for number, point in enumerate(points[1:]):
+        assert evaluations_before(point, every, dense) == number

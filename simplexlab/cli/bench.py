@@ -9,7 +9,17 @@ from simplexlab.cli.options import as_experiment, experiment_options
 from simplexlab.errors import UsageError
 
 # Options that change nothing of what is measured.
-WITHOUT = ("corrupt", "corruption", "balanced", "until_fit", "tolerance", "checkpoint_every", "run_dir", "name")
+WITHOUT = (
+    "corrupt",
+    "corruption",
+    "balanced",
+    "until_fit",
+    "tolerance",
+    "checkpoint_every",
+    "evaluate_at",
+    "run_dir",
+    "name",
+)
 BenchOptions = experiment_options(without=WITHOUT)
 
 

@@ -158,6 +158,23 @@ def time_to_fit_by_loss(
     _draw_time_to_fit(8, sources, clock, run_dir, output, style, json)
 
 
+@figure.command(help_epilogue="Example: simplexlab figure memorisation digits-ce-0.2-s0 digits-sc-0.2-s0\n")
+def memorisation(
+    *sources: Sources,
+    run_dir: RunDir = "runs",
+    output: Output = "figures/",
+    style: Style = "print",
+    json: Json = False,
+) -> None:
+    """How images with wrong labels are predicted over training: as given, as true, as another class; by loss."""
+    stem = stem_of(output, "figure-memorisation")
+
+    from simplexlab.figures import memorisation
+    from simplexlab.sweep import collect
+
+    save(memorisation.draw, memorisation.memorisation(collect(sources or (run_dir,), run_dir)), stem, style, json)
+
+
 def _draw_time_to_fit(
     number: int, sources: tuple[str, ...], clock: str, run_dir: str, output: str, style: str, json: bool
 ) -> None:

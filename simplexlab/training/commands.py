@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def train(experiment: Experiment, callbacks: "Callbacks" = (), *, resume: bool = False) -> dict[str, Any]:
     """Train one experiment and write its run folder.
 
-    Keras callbacks see an evaluation interval as an epoch: `on_train_begin` gets the iteration to start from,
+    Keras callbacks see the steps between two evaluations as an epoch: `on_train_begin` gets the first iteration,
     `on_train_batch_end(iteration, logs)` follows each graph call of up to about half a second of steps,
     `on_epoch_end(index, logs)` each evaluation, with its numbers; `model.stop_training = True` ends the run. Their own
     state is not part of a checkpoint.

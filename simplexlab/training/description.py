@@ -239,7 +239,8 @@ def check_same_options(run: Run, experiment: Experiment) -> None:
     started = Experiment.from_dict(run.config["experiment"]).to_dict()
     for name, new in experiment.to_dict().items():
         old = started.get(name)
-        if name not in PLACES and old != new:
+        known = name in run.config["experiment"]  # by the version that started the run
+        if known and name not in PLACES and old != new:
             raise UsageError(
                 f"{flag(name)} is {_shown(new)} here and {_shown(old)} in the run {run.name}; "
                 f"`simplexlab resume {run.name}` goes on with its own options"

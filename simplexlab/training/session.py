@@ -16,7 +16,7 @@ from simplexlab.files import reason
 from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import RunWriter, read_run
 from simplexlab.runs.record import diverged_line, final_result, metrics_line
-from simplexlab.schedule import learning_rate_time
+from simplexlab.schedule import evaluations_before, is_evaluation, learning_rate_time, next_evaluation
 from simplexlab.training import checkpoints
 from simplexlab.training.checkpoints import Checkpoint
 from simplexlab.training.description import Task, check_same_start, criterion_of
@@ -49,6 +49,8 @@ class Session:
         self.dataset = dataset
         self.labels = labels
         self.clean = dataset.true_labels if len(task.flipped) else None
+        self.evaluated = (experiment.evaluate_every, experiment.evaluate_at == "dense")
+        self.checkpoint_every = experiment.checkpoint_every or experiment.evaluate_every
         self.writer = writer
         self.interrupted = interrupted
         self.time_to_fit = TimeToFit(experiment.tolerance)
@@ -78,7 +80,7 @@ class Session:
             self.callbacks = keras.callbacks.CallbackList(
                 [self.events, *(callbacks() if callable(callbacks) else callbacks)],
                 model=self.learner.model,
-                epochs=math.ceil(experiment.iterations / experiment.evaluate_every),
+                epochs=self._epoch(experiment.iterations) + 1,
                 steps=experiment.iterations,
                 verbose=0,
             )
@@ -129,10 +131,11 @@ class Session:
     def _train(self, iteration: int) -> tuple[str, int]:
         experiment = self.experiment
         while True:
-            if self._is_due(iteration, experiment.evaluate_every) and (state := self._evaluate(iteration)):
+            evaluated = is_evaluation(iteration, *self.evaluated)
+            if (evaluated or iteration == experiment.iterations) and (state := self._evaluate(iteration)):
                 return state, iteration
-            if self.writer is not None and iteration % experiment.evaluate_every == 0:
-                self.callbacks.on_epoch_begin(iteration // experiment.evaluate_every)
+            if self.writer is not None and evaluated:
+                self.callbacks.on_epoch_begin(self._epoch(iteration + 1))
             for reached, losses in self.loop.run(iteration, self._next_stop(iteration)):
                 finite = np.isfinite(losses)
                 if not finite.all():
@@ -145,16 +148,17 @@ class Session:
                     self._save_checkpoint(iteration)
                     logger.warning("interrupted at iteration %d; once more leaves without an evaluation", iteration)
                     return self._evaluate(iteration) or "stopped", iteration
-            if self._is_due(iteration, experiment.checkpoint_every or experiment.evaluate_every):
+            if iteration % self.checkpoint_every == 0 or iteration == experiment.iterations:
                 self._save_checkpoint(iteration)
 
     def _next_stop(self, iteration: int) -> int:
         """The next iteration at which an evaluation or a checkpoint is due."""
-        intervals = {self.experiment.evaluate_every, self.experiment.checkpoint_every or self.experiment.evaluate_every}
-        return min(self.experiment.iterations, *(iteration - iteration % every + every for every in intervals))
+        checkpoint = iteration - iteration % self.checkpoint_every + self.checkpoint_every
+        return min(self.experiment.iterations, next_evaluation(iteration, *self.evaluated), checkpoint)
 
-    def _is_due(self, iteration: int, every: int) -> bool:
-        return iteration % every == 0 or iteration == self.experiment.iterations
+    def _epoch(self, iteration: int) -> int:
+        """The number, from 0, of what callbacks see as an epoch: the steps between two evaluations."""
+        return evaluations_before(iteration, *self.evaluated)
 
     def _is_last(self, iteration: int) -> bool:
         fitted = self.time_to_fit.iteration is not None
@@ -218,7 +222,7 @@ class Session:
         self.writer.save_geometry(iteration, **evaluation.arrays)
         self.writer.log_metrics(self.record)
         if iteration > 0:
-            self.callbacks.on_epoch_end((iteration - 1) // self.experiment.evaluate_every, numbers(self.record))
+            self.callbacks.on_epoch_end(self._epoch(iteration), numbers(self.record))
         return FINISHED if self._is_last(iteration) or self.learner.model.stop_training else GOES_ON
 
     def _learning_rate_time(self, iteration: int | None) -> float | None:

@@ -21,6 +21,7 @@ from simplexlab.training.commands import resume, train
 OPTIONS = {"encoder": "mlp", "width": 4, "batch_size": 12, "iterations": 60, "evaluate_every": 20} | {
     "corrupt": 0.2,
     "augment": True,
+    "evaluate_at": "dense",
 }
 HARNESS = Path(__file__).parents[1] / "benchmarks" / "killed_runs.py"
 
@@ -100,7 +101,7 @@ def test_a_run_stopped_between_evaluations_goes_on_as_if_it_had_not_been(options
     run = tmp_path / "run"
     assert (stopped["state"], stopped["iterations"], stopped["evaluated_at"]) == ("stopped", 27, 27)
     assert read_run(run).status.state == "stopped"
-    assert [line["iteration"] for line in lines(run)] == [0, 20, 27]
+    assert [line["iteration"] for line in lines(run)] == [0, 1, 2, 5, 10, 20, 27]
     assert not np.array_equal(weights(run)[0], weights(folder)[0])
     if loss == "sc":
         stopped = resume(run, [Interrupt(33, signal.SIGINT)])
@@ -109,6 +110,17 @@ def test_a_run_stopped_between_evaluations_goes_on_as_if_it_had_not_been(options
     assert resume(run)["state"] == "finished"
     assert_same(run, folder)
     assert not (run / "checkpoints").exists()
+
+
+def test_a_run_stopped_among_the_early_evaluations(options, tmp_path, whole, monkeypatch):
+    monkeypatch.setattr("simplexlab.training.loop.CHUNK_SECONDS", 1e-6)
+    for iteration in (4, 10):  # between two evaluations, at one
+        stopped = train(Experiment(name="run", **options), [Interrupt(iteration)], resume=True)
+        assert (stopped["state"], stopped["iterations"]) == ("stopped", iteration)
+    assert [line["iteration"] for line in lines(tmp_path / "run")] == [0, 1, 2, 5, 10]
+    monkeypatch.undo()
+    assert resume(tmp_path / "run")["state"] == "finished"
+    assert_same(tmp_path / "run", whole("ce"))
 
 
 def test_the_same_experiment_twice_gives_the_same_run(options, tmp_path, whole, monkeypatch):
@@ -142,7 +154,7 @@ def test_checkpoints_apart_from_evaluations(options, tmp_path):
         train(Experiment(name="run", checkpoint_every=7, **options), [Break(50, ZeroDivisionError())])
     kept = {path.name for path in (tmp_path / "run" / "checkpoints").iterdir()}
     assert kept == {"00000042.npz", "00000049.npz"}
-    assert [line["iteration"] for line in lines(tmp_path / "run")] == [0, 20, 40]
+    assert [line["iteration"] for line in lines(tmp_path / "run")] == [0, 1, 2, 5, 10, 20, 40]
 
 
 def test_a_disk_that_fills_up_stops_the_run_and_leaves_it_resumable(options, tmp_path, monkeypatch):

@@ -57,6 +57,33 @@ def test_every_number_reaches_event_files_and_callbacks(run, loss):
     assert tags(folder, "validation").keys() == {key.removeprefix("test_") for key in lines[-1] if "test_" in key}
 
 
+def test_early_evaluations(shared_npz, tmp_path):
+    class Epochs(keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.seen = []
+
+        def on_epoch_begin(self, epoch, logs=None):
+            self.seen.append(f"begin {epoch}")
+
+        def on_epoch_end(self, epoch, logs=None):
+            self.seen.append(f"end {epoch} at {logs['iteration']:g}")
+
+    points = {"dense": [0, 1, 2, 5, 8, 10, 16, 20, 24, 27], "interval": [0, 8, 16, 24, 27]}
+    options = {"encoder": "mlp", "width": 4, "batch_size": 12, "iterations": 27, "evaluate_every": 8}
+    final = {}
+    for at, expected in points.items():
+        epochs = Epochs()
+        experiment = Experiment(dataset=str(shared_npz), run_dir=str(tmp_path), name=at, evaluate_at=at, **options)
+        final[at] = train(experiment, [epochs])
+        assert [line["iteration"] for line in read_metrics(tmp_path / at)] == expected
+        wanted = [(f"begin {index}", f"end {index} at {point}") for index, point in enumerate(expected[1:])]
+        assert epochs.seen[: 2 * len(wanted)] == [word for pair in wanted for word in pair]
+    assert final["dense"]["final_loss"] == final["interval"]["final_loss"]  # looking changes nothing
+    assert Experiment().resolve().evaluate_at == "dense"
+    assert Experiment(dataset="cifar10").resolve().evaluate_at == "interval"
+
+
 def test_the_last_evaluation_is_computed_once_and_has_the_probe(run, monkeypatch):
     measured = []
     whole = geometry.statistics
