@@ -264,6 +264,11 @@ def test_numbers_near_the_end_of_float32():
     assert np.isfinite(callback.evaluate().record["nc1"])
 
 
+def name_of(value):
+    """A name of a word, a function or a layer that is the same in every process."""
+    return value if isinstance(value, str) else getattr(value, "__name__", type(value).__name__)
+
+
 BEHIND = {
     "softmax layer": [keras.layers.Softmax(dtype="float32")],
     "activation": [keras.layers.Activation("softmax", dtype="float32")],
@@ -283,7 +288,7 @@ def test_a_softmax_behind_the_classifier_is_looked_through(behind):
     assert record_of(model, head=BEHIND[behind][-1].name) == record_of(plain)
 
 
-@pytest.mark.parametrize("activation", ["linear", "softmax", "log_softmax", keras.layers.Softmax()], ids=str)
+@pytest.mark.parametrize("activation", ["linear", "softmax", "log_softmax", keras.layers.Softmax()], ids=name_of)
 def test_a_classifier_with_a_softmax_of_its_own(activation):
     model, plain = classifier(activation=activation), classifier()
     for one in (plain, model):
@@ -302,7 +307,7 @@ def test_operations_behind_the_classifier_are_looked_through():
     assert record_of(model) == record_of(plain)
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", keras.layers.LeakyReLU(), tf.nn.relu], ids=str)
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", keras.layers.LeakyReLU(), tf.nn.relu], ids=name_of)
 @pytest.mark.parametrize("loss", [CROSS_ENTROPY, "mse"], ids=["cross-entropy", "mse"])
 def test_a_classifier_with_another_activation_is_refused(activation, loss):
     with pytest.raises(ValueError, match=r"the classifier classifier has the activation .*softmax or none"):
@@ -310,7 +315,9 @@ def test_a_classifier_with_another_activation_is_refused(activation, loss):
 
 
 @pytest.mark.parametrize(
-    "behind", [keras.layers.Activation("relu"), keras.layers.Rescaling(2.0), keras.layers.LayerNormalization()], ids=str
+    "behind",
+    [keras.layers.Activation("relu"), keras.layers.Rescaling(2.0), keras.layers.LayerNormalization()],
+    ids=name_of,
 )
 def test_another_layer_behind_the_classifier_is_refused(behind):
     with pytest.raises(ValueError, match="whose last layer is Dense with 3 units"):
@@ -450,7 +457,7 @@ class Batches(keras.utils.PyDataset):
         ([INPUTS[:9], INPUTS], "9 inputs but 60 labels"),
         (np.float32(3), "x must be an array"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_inputs_that_are_no_arrays_are_told_at_once(x, message):
     with pytest.raises(ValueError, match=message):

@@ -209,7 +209,7 @@ assert abs(forced.mean() + 1 / 9) < 1e-6
 assert forced.max() > 0.3
 gaps = runs["sc", "ReLU"].result
 print(
-    f"of the gap of the ReLU run, {gaps['gap_architecture']:.3f} nats are the frame's, "
+    f"of the gap of the ReLU run to the simplex, {gaps['gap_architecture']:.3f} nats are the frame's, "
     f"{gaps['gap_optimisation']:.3f} training's"
 )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from simplexlab.geometry import align_procrustes, regular_simplex, simplex_projection
+from simplexlab.geometry.similarity import pairwise_similarity
 from simplexlab.tui.views.charts import ChartSpec, Series
 
 INNER_POINTS = 0.9
@@ -20,7 +21,7 @@ class Projected:
         sample: representations, shape (n, d).
         labels: their classes, shape (n,).
         weights: classifier rows, scaled to the mean norm of the class means, shape (K, d), or None.
-        ideal: vertices of the regular simplex closest to the class means, shape (K, d), or None where none exists.
+        ideal: optimal class means closest to those that there are, shape (K, d), or None where none exists.
         projection: from representations into the picture, shape (h, d).
     """
 
@@ -48,7 +49,7 @@ def project(geometry: dict[str, np.ndarray]) -> Projected | None:
     means = means.astype(np.float64)
     classes, space = means.shape
     wanted = 2 if classes <= 3 else 3
-    ideal = align_procrustes(regular_simplex(classes, space), means) if classes <= space + 1 else None
+    ideal = ideal_of(geometry, means)
     # Seen from where the ideal simplex looks like one: it stands still, and the class means move to it.
     projection = np.eye(space) if space <= 3 else simplex_projection(means if ideal is None else ideal, wanted)
     weights = geometry.get("weights")
@@ -65,6 +66,20 @@ def project(geometry: dict[str, np.ndarray]) -> Projected | None:
         ideal=None if ideal is None else ideal @ projection,
         projection=projection,
     )
+
+
+def ideal_of(geometry: dict[str, np.ndarray], means: np.ndarray) -> np.ndarray | None:
+    """The optimal class means, turned to lie closest to those that there are, shape (K, h); None where none exists.
+
+    The regular simplex; for unbalanced labels, whose optimum has other angles, the one that the evaluation recorded.
+    """
+    classes, space = means.shape
+    best = geometry.get("optimum_means")
+    if best is not None and best.shape[0] == classes and best.shape[1] <= space and np.isfinite(best).all():
+        angles = pairwise_similarity(best)
+        if np.ptp(angles) > 1e-4:
+            return align_procrustes(np.pad(best.astype(np.float64), ((0, 0), (0, space - best.shape[1]))), means)
+    return align_procrustes(regular_simplex(classes, space), means) if classes <= space + 1 else None
 
 
 def turned(points: np.ndarray, yaw: float, pitch: float) -> np.ndarray:

@@ -28,23 +28,21 @@ def loss(record: Record | None) -> str:
     if bound is None:
         return f"loss {number(now, 5)}; {NO_BOUND}"
     text = f"loss {number(now, 5)}, {number(now - bound)} above its bound {number(bound, 5)}"
-    return text if record.get("bound_is_exact", True) else f"{text} (approximate: {inexactness(record)})"
+    return text if record.get("bound_is_exact", True) else f"{text} ({inexactness(record)})"
 
 
 def inexactness(record: Record) -> str:
-    """Why the bound does not hold exactly."""
-    reasons = []
-    imbalance = value(record, "imbalance")
-    if imbalance:
-        reasons.append(f"largest class {imbalance:.0%} above the smallest")
-    classes, dimension = value(record, "num_classes"), value(record, "dimension")
-    if classes and dimension and classes > dimension + 1:
-        reasons.append("K > h + 1, no simplex exists")
-    return ", ".join(reasons) or "the assumptions of the theorem do not hold exactly"
+    """Why the bound is not attained, or by how much it may be off."""
+    best, certificate = value(record, "bound_best_known"), value(record, "bound_certificate")
+    if best is not None:
+        return f"K > h + 1: not attained, the best known is {number(best, 5)}"
+    if certificate is not None and certificate < (value(record, "bound") or 0.0):
+        return f"proven from {number(certificate, 5)} on"
+    return "approximate: representations of unequal norm"
 
 
 def excess(record: Record | None) -> str:
-    """Excess over the bound, split into the floor of a ReLU encoder and what training left."""
+    """Excess over the bound, which training leaves, and what part of the bound is the ReLU's."""
     now = value(record, "excess")
     if now is None:
         return WAITING if value(record, "loss") is None else NO_BOUND
@@ -52,12 +50,9 @@ def excess(record: Record | None) -> str:
         return "the excess is not finite: training diverged"
     error = value(record, "excess_standard_error")
     spread = "" if error is None else f" ± {number(error, 2)}"
-    floor, left = value(record, "gap_architecture"), value(record, "gap_optimisation")
-    if floor is None or left is None:
-        return f"excess {number(now)}{spread}: 0 exactly at the simplex"
-    if now <= 1.1 * floor:
-        return f"excess {number(now)}{spread}: all of it is the ReLU, which allows no less than {number(floor)}"
-    return f"excess {number(now)}{spread}: {number(floor)} is the ReLU floor, {number(left)} is left to train"
+    cost = value(record, "gap_architecture")
+    text = f"excess {number(now)}{spread} is left to train: 0 at the {optimum_name(record)}"
+    return text if cost is None else f"{text}; the ReLU costs {number(cost)}, which is in the bound"
 
 
 def errors(record: Record | None, fitted_at: int | None) -> str:

@@ -46,26 +46,20 @@ def _loss(record: Record, fitted_at: int | None, unit: str) -> str:
     if bound is None:
         return f"{first} No bound is known for it, so there is no dashed line. Look whether it still falls."
     exact = record.get("bound_is_exact", True)
-    last = (
-        "The loss can come as close as one likes, never below."
-        if exact
-        else f"It is approximate: {inexactness(record)}."
-    )
+    last = "The loss can come as close as one likes, never below." if exact else f"Note: {inexactness(record)}."
     dashed = f"The dashed line, {number(bound, 5)}, is proven to be the least it can be with the norms it has."
     return f"{first} {dashed} {last}"
 
 
 def _excess(record: Record, fitted_at: int | None, unit: str) -> str:
-    now, floor = value(record, "excess"), value(record, "gap_architecture")
+    now, cost = value(record, "excess"), value(record, "gap_architecture")
     if now is None:
         return "Excess is loss less bound. No bound is known for this loss. So there is nothing to see here."
     first = f"This is what is left above the bound, in powers of ten: {number(now)}."
-    if floor is None:
-        return f"{first} A straight line downwards is a fixed factor an iteration. It is 0 only at the optimum itself."
-    return (
-        f"{first} The dashed line, {number(floor)}, is what a ReLU costs: no training goes below it. "
-        f"What lies between, {number(now - floor)}, is left to train."
-    )
+    second = "A straight line downwards is a fixed factor an iteration."
+    if cost is None:
+        return f"{first} {second} It is 0 only at the optimum itself."
+    return f"{first} {second} What the ReLU costs, {number(cost)}, is in the bound already: no training goes below it."
 
 
 def _configuration(record: Record, fitted_at: int | None, unit: str) -> str:

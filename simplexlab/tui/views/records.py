@@ -39,11 +39,14 @@ def column(records: list[dict[str, Any]], key: str) -> tuple[np.ndarray, np.ndar
 
 def is_relu(record: dict[str, Any] | None) -> bool:
     """Whether the encoder ends in a ReLU, whose optimum is the orthogonal frame."""
-    return value(record, "frame_bound") is not None
+    return value(record, "free_bound") is not None
 
 
 def optimum_name(record: dict[str, Any] | None) -> str:
     """What the optimal class means are called."""
+    name = (record or {}).get("optimum_name")
+    if isinstance(name, str):
+        return name.split(" (")[0]
     return "orthogonal frame" if is_relu(record) else "simplex"
 
 

@@ -69,7 +69,7 @@ def loss_chart(
         colour: of the loss.
     """
     now = record_before(records, at)
-    series = [bound_series("ReLU bound", records, "frame_bound", "frame", now)]
+    series = [bound_series("without ReLU", records, "free_bound", "frame", now)]
     series.append(bound_series("bound", records, "bound", "ideal", now))
     series = [one for one in series if len(one.x)]
     series.append(Series("loss", *column(records, "loss"), colour=colour, now=now_text(now, "loss", 4)))
@@ -87,12 +87,10 @@ def bound_series(label: str, records: Records, key: str, colour: str, now: Recor
 def excess_chart(
     records: Records, at: float | None = None, total: int | None = None, colour: int | str = 0
 ) -> ChartSpec:
-    """Excess over the bound on a log axis, with the floor of a ReLU encoder."""
+    """Excess over the bound on a log axis."""
     now = record_before(records, at)
-    floor = bound_series("ReLU floor", records, "gap_architecture", "frame", now)
-    series = [floor] if len(floor.x) else []
     excess = Series("excess", *column(records, "excess"), colour, now=now_text(now, "excess"))
-    series += [excess] if len(excess.x) else []
+    series = [excess] if len(excess.x) else []
     marks = divergence(records) + cursor(at)
     limits = stretch(total)
     return ChartSpec("Excess", y_label="loss − bound", series=tuple(series), vertical=marks, log=True, x_limits=limits)
@@ -221,7 +219,7 @@ def similarity_histograms(geometry: dict[str, np.ndarray] | None, record: dict[s
         if key != "within_class" and classes:
             simplex = simplex_similarity(int(classes))
             marks = (Mark("simplex", simplex, now=f"{simplex:.3f}"),)
-            if key == "class_mean" and record and "frame_bound" in record:
+            if key == "class_mean" and record and "free_bound" in record:
                 marks += (Mark("ReLU", ORTHOGONAL_SIMILARITY, "frame", now="0.5"),)
         mean = value(record, f"{key}_similarity.mean")
         histograms.append(Histogram(label, counts, marks, mean))

@@ -182,7 +182,7 @@ def facts(run: Run, record: dict[str, Any] | None, log: list[str]) -> Text:
         for key, name in (
             ("loss", "loss"),
             ("bound", "bound"),
-            ("frame_bound", "bound for ReLU"),
+            ("free_bound", "without ReLU"),
             ("excess", "excess"),
         ):
             if value(record, key) is not None:
