@@ -31,9 +31,9 @@ def test_a_mean_that_centring_forces_is_not_the_simplex():
 
 
 def test_configuration_under_a_relu():
-    words = explain.configuration(record(0.5, 0.5, frame_bound=1.0))
+    words = explain.configuration(record(0.5, 0.5, free_bound=1.0))
     assert words.endswith("▱▱▱▱▱ 0% from the orthogonal frame (at it), which a ReLU keeps 7% from the simplex")
-    words = explain.configuration(record(0.5, 0.614, within=0.83, frame_bound=1.0))
+    words = explain.configuration(record(0.5, 0.614, within=0.83, free_bound=1.0))
     assert words.startswith("classes are spread (γ within 0.83); ▰▱▱▱▱ 23% from the orthogonal frame")
 
 
@@ -55,9 +55,16 @@ def test_no_recorded_run_is_called_at_its_optimum_where_a_pair_of_angles_is_wron
             assert not said
 
 
-def test_loss_names_why_a_bound_is_approximate():
-    words = explain.loss(record(loss=2.5, bound=1.0, imbalance=0.26, bound_is_exact=False))
-    assert words == "loss 2.5, 1.5 above its bound 1 (approximate: largest class 26% above the smallest)"
+def test_loss_tells_what_a_bound_is_that_is_not_exact():
+    found = {"loss": 2.5, "bound": 1.0, "bound_is_exact": False}
+    assert explain.loss(record(**found, bound_best_known=1.2)) == (
+        "loss 2.5, 1.5 above its bound 1 (K > h + 1: not attained, the best known is 1.2)"
+    )
+    assert explain.loss(record(**found, bound_certificate=0.9)).endswith("(proven from 0.9 on)")
+    assert explain.loss(record(**found, bound_certificate=1.0)).endswith(
+        "(approximate: representations of unequal norm)"
+    )
+    assert explain.loss(record(loss=2.5, bound=1.0, imbalance=0.26)) == "loss 2.5, 1.5 above its bound 1"
 
 
 def test_divergence_is_told_and_not_passed_over():
@@ -70,10 +77,14 @@ def test_divergence_is_told_and_not_passed_over():
     assert [mark.at for mark in views.loss_chart([lost]).vertical] == [30]
 
 
-def test_excess_splits_the_gap():
-    assert "all of it is the ReLU" in explain.excess(record(excess=0.05, gap_architecture=0.05, gap_optimisation=0.0))
-    words = explain.excess(record(excess=0.5, excess_standard_error=0.01, gap_architecture=0.1, gap_optimisation=0.4))
-    assert words == "excess 0.5 ± 0.01: 0.1 is the ReLU floor, 0.4 is left to train"
+def test_excess_is_what_training_leaves_and_the_relu_is_in_the_bound():
+    words = explain.excess(record(excess=0.4, excess_standard_error=0.01, gap_architecture=0.1, free_bound=1.0))
+    assert words == (
+        "excess 0.4 ± 0.01 is left to train: 0 at the orthogonal frame; the ReLU costs 0.1, which is in the bound"
+    )
+    assert explain.excess(record(excess=0.4)) == "excess 0.4 is left to train: 0 at the simplex"
+    best = record(excess=0.4, optimum_name="optimum (convex program)")
+    assert explain.excess(best) == "excess 0.4 is left to train: 0 at the optimum"
 
 
 def test_errors_know_when_the_labels_were_fitted():
