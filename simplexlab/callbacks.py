@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from simplexlab import objectives
-from simplexlab.config import nearest
+from simplexlab.errors import nearest
 from simplexlab.evaluation import Criterion, Evaluation, Representations, evaluate, numbers
 from simplexlab.losses import SupervisedContrastive
 from simplexlab.models.graph import Output, graph_outputs, layer_output, makes_logits
@@ -128,7 +128,7 @@ class Geometry(keras.callbacks.Callback):
         """Evaluate representations under the objective: sc where there are no weights."""
         nonnegative = bool(values.min() >= 0) if self.nonnegative is None else self.nonnegative
         radius = float(np.sqrt(np.mean(np.sum(np.square(values, dtype=np.float64), axis=1)) / self.temperature))
-        objective = objectives.get("sc" if weights is None else self.loss or "ce")
+        objective = objectives.get(self.loss or ("sc" if weights is None else "ce"))
         criterion = Criterion(
             objective=objective,
             batch_size=self.batch_size,
@@ -170,7 +170,11 @@ class Geometry(keras.callbacks.Callback):
         compiled = keras.tree.flatten(getattr(self.model, "loss", None))
         compiled = compiled[0] if len(compiled) == 1 else None
         is_contrastive = isinstance(compiled, SupervisedContrastive)
-        if self.loss == "sc" or (self.loss is None and self.head is None and is_contrastive):
+        if self.loss is None:
+            without_head = self.head is None and is_contrastive
+        else:
+            without_head = objectives.get(self.loss).head == "none"
+        if without_head:
             return None
         if not outputs:
             chosen = None

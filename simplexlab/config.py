@@ -13,13 +13,10 @@ from typing import Any, Literal
 
 from simplexlab import objectives
 from simplexlab.dataset_name import as_path, dataset_kind, tfds_base
-from simplexlab.errors import UsageError
+from simplexlab.encoder_name import EncoderName
+from simplexlab.errors import UsageError, nearest
 from simplexlab.objectives import own
 from simplexlab.objectives.objective import check_limits, format_value
-from simplexlab.objectives.table import nearest
-
-EncoderName = Literal["resnet18", "resnet18-preact", "resnet-small", "resnet-small-preact", "mlp"]
-ENCODERS: tuple[str, ...] = typing.get_args(EncoderName)
 
 # The recipes: `digits` ends in well under a minute on two cores, `paper` is how the authors trained on CIFAR, `small`
 # stands between them for images of up to 28×28 pixels and for a user's own files.
@@ -159,20 +156,25 @@ class Experiment:
         """The classifier that judges the fit, `auto` resolved: head, class-means or probe."""
         return self.objective.judge if self.fit_policy == "auto" else self.fit_policy
 
-    def resolve(self) -> "Experiment":
+    def resolve(self, stand_in: objectives.Objective | None = None) -> "Experiment":
         """Return the experiment with the dataset's defaults filled in and every value checked.
+
+        Args:
+            stand_in: stands for the objective of a file that is not to be executed now; its options are not checked.
 
         Raises:
             UsageError: an option is out of range or does not go with another one.
         """
+        objective = self.objective if stand_in is None else stand_in
         recipe = RECIPES[self.recipe]
         chosen = {name: value for name, value in recipe.items() if getattr(self, name) is None}
         chosen |= {"dataset": as_path(self.dataset), "loss": own.absolute(self.loss)}
-        experiment = dataclasses.replace(self, **chosen, options=self.objective.resolve(self.options))
-        experiment._check()
+        options = objective.resolve(self.options) if stand_in is None else self.options
+        experiment = dataclasses.replace(self, **chosen, options=options)
+        experiment._check(objective)
         return experiment
 
-    def _check(self) -> None:
+    def _check(self, objective: objectives.Objective) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             choices = () if field.name == "loss" else field_choices(field)
@@ -184,8 +186,8 @@ class Experiment:
         for name in ("dataset", "run_dir", "name", "data_dir", "labels"):
             if getattr(self, name) == "":
                 raise UsageError(f"{flag(name)} is empty")
-        if self.objective.head == "none" and self.fit_policy == "head":
-            raise UsageError(f"--fit-policy head: {self.objective.name} trains no head; take class-means or probe")
+        if objective.head == "none" and self.fit_policy == "head":
+            raise UsageError(f"--fit-policy head: {objective.name} trains no head; take class-means or probe")
         if self.balanced and self.corruption != "flip":
             raise UsageError("--balanced goes with --corruption flip: uniform resampling does not keep class counts")
         kind, devices = parse_devices(self.devices)

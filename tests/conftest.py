@@ -25,6 +25,14 @@ def _interrupts_arrive():
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _state_folder(tmp_path_factory):
+    """What the package notes for its user, files of losses that were run, stays among the tests' own files."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture
 def tiny_npz(tmp_path: Path) -> Path:
     """A file of 60 training and 30 test images, 8×8, three classes that a small encoder tells apart."""

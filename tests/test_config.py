@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simplexlab.cli.options import as_experiment, experiment_options
-from simplexlab.config import ENCODERS, RECIPES, Experiment, field_choices, parse_devices
+from simplexlab.config import RECIPES, Experiment, field_choices, parse_devices
+from simplexlab.encoder_name import ENCODERS
 from simplexlab.errors import UsageError
 
 

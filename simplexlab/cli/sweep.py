@@ -87,6 +87,7 @@ def sweep(
     part, parts = parse_shard(shard) if shard else (1, 1)
     if run_dir is not None and (preset, losses, corruptions, seeds, set_) == (None, None, None, None, ()):
         folder = SweepFolder(run_dir)  # it goes on with what it holds
+        folder.check_sources()
         experiments = list(folder.experiments.values())
         placement = place(devices, jobs, threads)
     else:

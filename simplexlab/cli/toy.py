@@ -218,7 +218,7 @@ def _summary(options: Toy, result: dict[str, Any]) -> "Iterator[tuple[str, str]]
 
     objective = (
         "mean cross-entropy + λ‖W‖²"
-        if options.loss == "ce"
+        if options.has_weights
         else "mean over all batches, sum over anchors"
         if options.all_batches
         else "batch of all points, sum over anchors"

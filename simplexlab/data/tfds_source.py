@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from simplexlab.config import nearest
 from simplexlab.data.archives import Archive, archives_of, find_archives, host_answers, manual_source
 from simplexlab.data.dataset import Dataset
 from simplexlab.dataset_name import tfds_names
-from simplexlab.errors import RunError, UsageError
+from simplexlab.errors import RunError, UsageError, nearest
 from simplexlab.quiet import quiet_logs, quiet_stderr
 
 

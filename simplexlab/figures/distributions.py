@@ -234,7 +234,7 @@ def _caption(numbers: dict[str, Any]) -> str:
     boxes = " ".join(each[kind] for kind in dict.fromkeys(panel["box"] for panel in numbers["panels"]))
     return (
         "Angular similarity γ(x, y) = 1 − arccos(cos(x, y))/π between class means, between the rows of the classifier "
-        "(SC trains none) and of training representations with the mean of their class, the test error, and every "
+        "(if one is trained) and of training representations with the mean of their class, the test error, and every "
         f"other statistic; {boxes} Dashed: the value at the regular simplex, on logarithmic axes 0. Dotted: the least "
         "γ between class means that a ReLU encoder can reach, the orthogonal frame. "
         f"{numbers['corrupt']:.0%} of the labels corrupted; {len(runs)} runs, each at its last evaluation (iteration "

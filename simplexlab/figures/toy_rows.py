@@ -26,6 +26,7 @@ from simplexlab.toy import Toy, run_toy
 
 TITLE = "Each class collapses to a vertex of a regular simplex"
 TITLE_WITHOUT_SIMPLEX = "Each class collapses to a point"
+LABELS = {"sc": "contrastive loss", "ce": "cross-entropy"}
 SHARES = (1.0, 0.6, 0.25, 0.03, 0.0)  # of the first excess: the frames that are shown
 SMALLEST_EXCESS = 1e-12  # below it, rounding
 
@@ -98,13 +99,12 @@ def _row(folder: Path, loss: str) -> dict[str, Any]:
     lines = [line for line in read_metrics(folder) if line["iteration"] in set(list_geometry(folder))]
     if len(lines) < 2:
         raise UsageError(f"the run {folder} has recorded {len(lines)} frames; the figure needs two")
-    radius = 1.0 if loss == "ce" else experiment["temperature"] ** -0.5
+    radius = Toy(loss=loss, temperature=experiment["temperature"]).radius
     frames = [_frame(folder, line, radius) for line in _chosen(lines)]
     classes = experiment["classes"]
-    name = "contrastive loss" if loss == "sc" else "cross-entropy"
     return {
         "loss": loss,
-        "label": name,
+        "label": LABELS[loss],
         "run": run.name,
         "command": run.config.get("command"),
         "classes": classes,

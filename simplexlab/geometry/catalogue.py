@@ -64,6 +64,7 @@ class Statistic:
         short: what narrow panels call it; by default the label.
         group: one of `GROUPS`.
         log: whether a chart of it has a logarithmic axis.
+        spread: whether it is a distribution, of which records hold mean and quantiles, and not one number.
     """
 
     key: str
@@ -74,6 +75,7 @@ class Statistic:
     short: str = ""
     group: str = "own"
     log: bool = False
+    spread: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.key):
@@ -138,6 +140,7 @@ _ROWS = (
         label="γ between class means",
         short="γ means",
         group="angles",
+        spread=True,
         meaning="Angular similarity γ (Eq. 7) of every two class means: 1 same direction, ½ orthogonal, 0 opposite.",
         measure=lambda found, _: found.class_mean_similarity,
         optimum=lambda best: best.similarity.mean(),
@@ -147,6 +150,7 @@ _ROWS = (
         label="γ between weights",
         short="γ weights",
         group="angles",
+        spread=True,
         meaning="Angular similarity γ of every two rows of the classifier.",
         measure=lambda found, _: found.weight_similarity,
         optimum=lambda best: pairwise_similarity(best.weights).mean(),
@@ -156,6 +160,7 @@ _ROWS = (
         label="γ within classes",
         short="γ within",
         group="angles",
+        spread=True,
         meaning="Angular similarity γ of every point and the mean of its class: 1 where classes have collapsed.",
         measure=lambda found, _: found.within_class_similarity,
         optimum=lambda _: 1.0,
@@ -264,6 +269,12 @@ def register(statistic: Statistic) -> Statistic:
         raise ValueError(f"a statistic named {statistic.key} is in the package already; choose another key")
     CATALOGUE[statistic.key] = statistic
     return statistic
+
+
+def unregister(key: str) -> None:
+    """Take a row of one's own out of the catalogue of this process."""
+    if key not in BUILT_IN:
+        CATALOGUE.pop(key, None)
 
 
 BUILT_IN = frozenset(CATALOGUE)

@@ -6,8 +6,8 @@ from functools import partial
 import keras
 import numpy as np
 
-from simplexlab.config import ENCODERS, nearest
-from simplexlab.errors import UsageError
+from simplexlab.encoder_name import ENCODERS
+from simplexlab.errors import UsageError, nearest
 from simplexlab.models.convolution import FastConvolution
 from simplexlab.models.normalization import FusedBatchNormalization
 
@@ -47,7 +47,7 @@ def build_encoder(
     Kernels are drawn from U(−1/√f, 1/√f) with f the fan-in, PyTorch's default.
 
     Args:
-        name: one of `simplexlab.config.ENCODERS`.
+        name: one of `simplexlab.encoder_name.ENCODERS`.
         input_shape: (height, width, channels) of the images.
         width: channels w of the first stage.
         dimension: dimension of a final linear map.

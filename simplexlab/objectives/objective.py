@@ -157,7 +157,7 @@ class Objective:
             raise ValueError(f"name {self.name!r}: a name is letters, digits and any of _ . + -")
         if not re.fullmatch(r"#[0-9A-Fa-f]{6}", self.colour):
             raise ValueError(f"colour {self.colour!r} is not of the form #rrggbb")
-        if self.marker not in MARKERS or not self.marker:
+        if len(self.marker) != 1 or self.marker not in MARKERS:
             raise ValueError(f"marker {self.marker!r} is none of {' '.join(MARKERS)}")
         if self.head not in ("learned", "fixed", "none"):
             raise ValueError(f"head {self.head!r} is none of learned, fixed, none")
@@ -221,6 +221,8 @@ class Objective:
         Raises:
             ValueError, KeyError, TypeError: the facts are not those of an objective.
         """
+        if not isinstance(facts, Mapping):
+            raise TypeError("the facts of an objective have names")
         texts = ("name", "title", "sentence", "reference", "colour", "marker", "head", "judge", "remedy", "reduction")
         options = tuple(
             Option(**{**entry, "choices": tuple(entry.get("choices", ()))}) for entry in facts.get("options", ())

@@ -18,13 +18,15 @@ from types import ModuleType
 from typing import Any
 
 from simplexlab.errors import UsageError
+from simplexlab.files import read_file, reason, replace_file
 from simplexlab.objectives.objective import Objective
 from simplexlab.quiet import quiet_stderr
 
 LARGEST_FILE = 2**20
 
 _allowed: dict[str, str] = {}  # absolute path → checksum, of this process
-_loaded: dict[str, Objective] = {}  # what --loss says → objective
+_loaded: dict[str, tuple[Objective, bytes]] = {}  # what --loss says → objective, and the file that was executed
+_rows: set[str] = set()  # keys of the statistics in these files
 
 
 def is_path(loss: str) -> bool:
@@ -45,11 +47,17 @@ def name_of(loss: str) -> str:
 
 
 def absolute(loss: str) -> str:
-    """`path.py:name` with an absolute path; the name of an entry of the table as it is."""
+    """`path.py:name` with an absolute path, links followed; the name of an entry of the table as it is.
+
+    Raises:
+        UsageError: it is no path.
+    """
     if not is_path(loss):
         return loss
     path, name = split(loss)
-    return str(Path(path).expanduser().resolve()) + (f":{name}" if name else "")
+    if "\0" in path:
+        raise UsageError(f"--loss {path!r} is no path")
+    return os.path.realpath(os.path.expanduser(path)) + (f":{name}" if name else "")
 
 
 def allow(loss: str) -> None:
@@ -62,26 +70,33 @@ def allow(loss: str) -> None:
         return
     path, checksum = _identity(loss)
     _allowed[path] = checksum
+    loaded = _loaded.get(absolute(loss))
+    if loaded is not None and (loaded[0].source, _checksum(loaded[1])) != (path, checksum):
+        del _loaded[absolute(loss)]  # it was edited since, or stood for by a copy
     note = _note()
     known = _read_note(note)
     if known.get(path) == checksum:
         return
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
-        temporary = note.with_name(f".{note.name}.{os.getpid()}.tmp")
-        temporary.write_text(json.dumps({**known, path: checksum}, indent=1), encoding="utf-8")
-        os.replace(temporary, note)
+        replace_file(note, json.dumps({**known, path: checksum}, indent=1).encode())
     except OSError:  # a home that cannot be written: `resume` and `evaluate` will ask for --trust
         return
 
 
+def allow_in_this_process(file: str, checksum: str) -> None:
+    """Trust a file with this content, for a process that another one of the user's, which has looked, started."""
+    _allowed[file] = checksum
+
+
 def is_allowed(loss: str) -> bool:
-    """Whether the file, as it is now, is one that its user has run."""
+    """Whether the file, as it is now, is one that its user has run; True for an entry of the table."""
+    if not is_path(loss):
+        return True
     try:
-        path, checksum = _identity(loss)
+        return _is_allowed(*_identity(loss))
     except UsageError:
         return False
-    return _allowed.get(path) == checksum or _read_note(_note()).get(path) == checksum
 
 
 def source_facts(loss: str) -> dict[str, str]:
@@ -89,8 +104,30 @@ def source_facts(loss: str) -> dict[str, str]:
     return dict(zip(("file", "checksum"), _identity(loss), strict=True)) if is_path(loss) else {}
 
 
+def executed(loss: str) -> bytes | None:
+    """The content of the file that was executed for `--loss`; None for an entry of the table."""
+    return _loaded[absolute(loss)][1] if is_path(loss) else None
+
+
+def executed_facts(loss: str) -> dict[str, str]:
+    """As `source_facts`, of the file as it was executed."""
+    source = executed(loss)
+    return {} if source is None else {"file": split(absolute(loss))[0], "checksum": _checksum(source)}
+
+
+def forget() -> None:
+    """Forget every file that was executed, and its statistics, so that the next run is as in a process of its own."""
+    if _loaded:
+        from simplexlab.geometry.catalogue import unregister
+
+        for key in _rows:
+            unregister(key)
+        _rows.clear()
+        _loaded.clear()
+
+
 def load(loss: str, taken: Iterable[str] = ()) -> Objective:
-    """The objective in a file, which is executed once a process.
+    """The objective in a file, which is executed once a process, and again when its user names it after a change.
 
     Args:
         loss: `path.py` or `path.py:name`.
@@ -101,22 +138,37 @@ def load(loss: str, taken: Iterable[str] = ()) -> Objective:
     """
     loss = absolute(loss)
     if loss in _loaded:
-        return _loaded[loss]
-    if not is_allowed(loss):
-        path = split(loss)[0]
-        _identity(loss)  # tells a file that is not there
-        raise UsageError(f"{path} is not executed: it was not named on this command line; --trust allows it")
-    return _execute(loss, split(loss)[0], taken)
+        return _loaded[loss][0]
+    path = split(loss)[0]
+    source = _read(path)  # once: what is executed is what was looked at
+    if not _is_allowed(path, _checksum(source)):
+        raise UsageError(
+            f"{path} is not executed: as it is now, it was never run here by its user; name it by --loss or --losses "
+            "to run it"
+        )
+    return _execute(loss, path, source, taken)
 
 
-def load_copy(loss: str, copy: Path, taken: Iterable[str] = ()) -> Objective:
-    """The objective in the copy that a run folder keeps, in the place of its original. Only with `--trust`."""
-    return _execute(absolute(loss), str(copy), taken)
+def load_copy(loss: str, copy: Path, checksum: str | None, taken: Iterable[str] = ()) -> Objective:
+    """The objective in the copy that a run folder keeps, in the place of its original. Only with `--trust`.
+
+    Args:
+        loss: what the run was started with.
+        copy: the copy.
+        checksum: that of the file that the run was started with.
+        taken: names that it may not have.
+
+    Raises:
+        UsageError: as of `load`, or the copy is another file.
+    """
+    source = _read(str(copy))
+    if _checksum(source) != checksum:
+        raise UsageError(f"{copy} is not the file that the run was started with; its loss is lost")
+    return _execute(absolute(loss), str(copy), source, taken)
 
 
-def _execute(loss: str, path: str, taken: Iterable[str]) -> Objective:
+def _execute(loss: str, path: str, source: bytes, taken: Iterable[str]) -> Objective:
     name = split(loss)[1]
-    source = _read(path)
     module = ModuleType(f"simplexlab.own:{path}")
     module.__file__ = path
     sys.modules[module.__name__] = module  # dataclasses look their module up
@@ -125,7 +177,7 @@ def _execute(loss: str, path: str, taken: Iterable[str]) -> Objective:
             exec(compile(source, path, "exec"), module.__dict__)
     except SyntaxError as error:
         raise UsageError(f"{path}, line {error.lineno}: {error.msg}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(told(error, path)) from error
     objective = _found(module, path, name)
     if objective.name in taken:
@@ -135,10 +187,12 @@ def _execute(loss: str, path: str, taken: Iterable[str]) -> Objective:
     for row in (value for value in vars(module).values() if isinstance(value, Statistic)):
         try:
             register(row)
+            _rows.add(row.key)
         except ValueError as error:
             raise UsageError(f"{path}: {error}") from error
-    _loaded[loss] = dataclasses.replace(objective, source=path)
-    return _loaded[loss]
+    objective = dataclasses.replace(objective, source=path)
+    _loaded[loss] = objective, source
+    return objective
 
 
 def _found(module: ModuleType, path: str, name: str | None) -> Objective:
@@ -170,19 +224,24 @@ def line_of(function: Any) -> str:
 
 def _identity(loss: str) -> tuple[str, str]:
     path = split(absolute(loss))[0]
-    return path, hashlib.sha256(_read(path)).hexdigest()
+    return path, _checksum(_read(path))
+
+
+def _checksum(source: bytes) -> str:
+    return hashlib.sha256(source).hexdigest()
+
+
+def _is_allowed(path: str, checksum: str) -> bool:
+    return _allowed.get(path) == checksum or _read_note(_note()).get(path) == checksum
 
 
 def _read(path: str) -> bytes:
-    file = Path(path)
     try:
-        if not file.is_file():
-            raise UsageError(f"--loss {path}: " + ("it is not a file" if file.exists() else "there is no such file"))
-        if file.stat().st_size > LARGEST_FILE:
-            raise UsageError(f"--loss {path}: the file is larger than 1 MB; a loss is some lines of Python")
-        return file.read_bytes()
+        return read_file(path, LARGEST_FILE)
+    except FileNotFoundError:
+        raise UsageError(f"--loss {path}: there is no such file") from None
     except OSError as error:
-        raise UsageError(f"--loss {path}: {error.strerror or error}") from error
+        raise UsageError(f"--loss {path}: {reason(error)}") from error
 
 
 def _note() -> Path:
@@ -192,7 +251,7 @@ def _note() -> Path:
 
 def _read_note(note: Path) -> Mapping[str, str]:
     try:
-        known = json.loads(note.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = json.loads(read_file(note))
+    except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}

@@ -1,13 +1,12 @@
 """The table of objectives: every module of this package that has `OBJECTIVES`, and files of one's own."""
 
-import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from simplexlab.errors import UsageError
+from simplexlab.errors import UsageError, nearest
 from simplexlab.objectives.objective import Objective, Option
 from simplexlab.objectives.own import is_path, load, name_of
 
@@ -96,11 +95,3 @@ def rank(name: str) -> tuple[int, str]:
     """Sorts objectives in the order of the table, those of one's own after it."""
     order = names()
     return (order.index(name) if name in order else len(order), name)
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of an error line: the nearest known name, then all of them."""
-    known = list(known)
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    hint = f"did you mean {close[0]}? " if close else ""
-    return f"{hint}Known: {', '.join(known)}"

@@ -25,9 +25,8 @@ GEOMETRY_FOLDER = "geometry"
 CHECKPOINTS_FOLDER = "checkpoints"
 TENSORBOARD_FOLDER = "tb"
 
-# What status.json holds, then what only a reader can find out.
+# What status.json holds; a reader may also find that a run is missing, or of an unknown version.
 STATES = ("queued", "running", "stopped", "finished", "diverged", "failed")
-READER_STATES = ("missing", "unknown version")
 
 LONGEST_NAME = 200
 

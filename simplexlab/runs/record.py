@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from simplexlab.geometry.catalogue import BUILT_IN, CATALOGUE
+
 QUANTILES = ("q05", "q25", "q50", "q75", "q95")
 SHOWN = ("mean", "q05", "q95")  # of a distribution, in tables and charts
 MOST_CLASSES = 2**15  # readers make a simplex of so many vertices
@@ -57,15 +59,11 @@ MEASURED = {
     "gap_architecture": Key("number", "what the ReLU costs: bound less free_bound", optional=True),
     "gap_optimisation": Key("number", "what training leaves: loss less bound", optional=True),
     "probe_converged": Key("truth", "whether the linear probe reached its tolerance", optional=True),
-    "class_mean_similarity": Key("spread", "γ between class means", optional=True),
-    "weight_similarity": Key("spread", "γ between rows of the classifier", optional=True),
-    "within_class_similarity": Key("spread", "γ of representations and the mean of their class", optional=True),
-    "nc1": Key("number", "within-class scatter by the scatter of the class means", optional=True),
-    "nc2": Key("number", "distance of the centred class means from a simplex", optional=True),
-    "nc3": Key("number", "distance of classifier and centred class means", optional=True),
-    "nc4": Key("number", "share of points where classifier and nearest class mean differ", optional=True),
-    "alignment": Key("number", "mean squared distance within classes, on the unit sphere", optional=True),
-    "uniformity": Key("number", "log of the mean Gaussian potential, on the unit sphere", optional=True),
+    **{
+        row.key: Key("spread" if row.spread else "number", row.meaning, optional=True)
+        for row in CATALOGUE.values()
+        if row.key in BUILT_IN
+    },
     "norms": Key("numbers", "norms of the representations", optional=True),
     "simplex_deviation": Key("numbers", "how far the class means are from a simplex", optional=True),
     "conditions": Key("numbers", "how far the equality conditions of the theorem are from holding", optional=True),

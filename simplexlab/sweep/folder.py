@@ -16,6 +16,7 @@ from simplexlab import __version__
 from simplexlab.config import Experiment, flag, format_value
 from simplexlab.errors import RunError, UsageError
 from simplexlab.files import make_folder, open_file, read_file, reason, replace_file
+from simplexlab.objectives import own
 from simplexlab.runs.folder import check_name
 from simplexlab.sweep.plan import PLACEMENT
 
@@ -33,6 +34,7 @@ class SweepFolder:
         path: the folder.
         experiments: every run of the sweep, by its name, in the order in which they are run.
         commands: the commands that made it.
+        sources: files of losses of one's own, each with its checksum.
     """
 
     def __init__(self, path: str | Path):
@@ -50,6 +52,7 @@ class SweepFolder:
                     f"{file} was made by a newer simplexlab: format {record['format']}, this one reads {FORMAT}"
                 )
             self.commands: list[str] = record["commands"]
+            self.sources: dict[str, str] = dict(record.get("sources", {}))
             self.experiments = {
                 name: Experiment.from_dict({**record["common"], **own, "name": name, "run_dir": str(self.path)})
                 for name, own in record["runs"].items()
@@ -92,13 +95,17 @@ class SweepFolder:
 
     @classmethod
     def _merge(cls, path: Path, experiments: Sequence[Experiment], command: str) -> "SweepFolder":
-        held, commands = {}, []
+        held, commands, sources = {}, [], {}
         created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         if (path / SWEEP_FILE).exists():
             before = cls(path)
             held = {name: _options(experiment) for name, experiment in before.experiments.items()}
-            commands = before.commands
+            commands, sources = before.commands, before.sources
+            before.check_sources()
             created = json.loads(read_file(path / SWEEP_FILE)).get("created", created)
+        for experiment in experiments:
+            if facts := own.source_facts(experiment.loss):
+                sources[facts["file"]] = facts["checksum"]
         names = {_identity(options): name for name, options in held.items()}
         for experiment in experiments:
             check_name(experiment.name)
@@ -123,6 +130,7 @@ class SweepFolder:
             "simplexlab": __version__,
             "created": created,
             "commands": commands if command in commands else [*commands, command],
+            **({"sources": sources} if sources else {}),
             "common": common,
             "runs": {
                 name: {key: value for key, value in run.items() if key not in common} for name, run in held.items()
@@ -130,6 +138,14 @@ class SweepFolder:
         }
         replace_file(path / SWEEP_FILE, _json(record))
         return cls(path)
+
+    def check_sources(self) -> None:
+        """Raise a UsageError where the file of a loss is another one than that with which the sweep was begun."""
+        for path, checksum in self.sources.items():
+            if own.source_facts(path).get("checksum") != checksum:
+                raise UsageError(
+                    f"{path} has changed since the sweep {self.path} was begun; choose another folder with --run-dir"
+                )
 
     @contextlib.contextmanager
     def claim(self, name: str) -> Iterator[bool]:

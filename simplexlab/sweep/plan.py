@@ -9,8 +9,8 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from simplexlab import objectives
-from simplexlab.config import Experiment, as_typed, field_type, format_value, nearest, parse_option
-from simplexlab.errors import UsageError
+from simplexlab.config import Experiment, as_typed, field_type, format_value, parse_option
+from simplexlab.errors import UsageError, nearest
 
 # Where and how fast a run computes, not what it computes: the sweep decides these, and `--set` may not vary them.
 PLACEMENT = ("devices", "threads", "run_dir", "name")

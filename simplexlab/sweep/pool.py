@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from simplexlab import objectives
 from simplexlab.config import Experiment, parse_devices
 from simplexlab.errors import RunError, UsageError
+from simplexlab.objectives import own
 from simplexlab.runs import Run, read_run
 from simplexlab.sweep.folder import SweepFolder
 
@@ -281,7 +282,9 @@ class _Worker:
     def train(self, experiment: Experiment, log: Path) -> dict[str, Any] | None:
         """Train, and return the answer; None if the process ended."""
         try:
-            self.process.stdin.write(json.dumps({"experiment": experiment.to_dict(), "log": str(log)}) + "\n")
+            trusted = own.source_facts(experiment.loss) if own.is_allowed(experiment.loss) else None
+            request = {"experiment": experiment.to_dict(), "log": str(log), "trusted": trusted}
+            self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
             return json.loads(self.process.stdout.readline())
         except (OSError, ValueError):

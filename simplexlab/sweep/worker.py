@@ -1,9 +1,10 @@
 """A worker of a sweep: one TensorFlow process that trains run after run, so that its start is paid for once.
 
 Run by `pool.execute` as `python -m simplexlab.sweep.worker`. It reads one JSON object a line on stdin,
-`{"experiment": …, "log": …}`, trains or resumes that run, and answers with one line on stdout,
-`{"state": …, "message": …}`. The end of stdin, which also is what it sees when its parent dies, stops the run that
-is going on, as Ctrl-C would.
+`{"experiment": …, "log": …, "trusted": …}`, trains or resumes that run, and answers with one line on stdout,
+`{"state": …, "message": …}`. `trusted` is the file of a loss of one's own that the sweep's user has run, with its
+checksum; a run whose loss is another file is not executed. The end of stdin, which also is what it sees when its parent
+dies, stops the run that is going on, as Ctrl-C would.
 """
 
 import gc
@@ -22,6 +23,7 @@ from simplexlab.after_import import after_import
 from simplexlab.config import Experiment
 from simplexlab.errors import RunError, UsageError
 from simplexlab.files import open_file
+from simplexlab.objectives import own
 from simplexlab.runs import read_run
 
 
@@ -38,6 +40,8 @@ def main() -> None:
         while (line := requests.get()) is not None:
             request = json.loads(line)
             _redirect_output(request["log"])
+            if request.get("trusted"):
+                own.allow_in_this_process(**request["trusted"])
             answer = _execute(Experiment.from_dict(request["experiment"]))
             print(json.dumps(answer), file=answers, flush=True)
     except KeyboardInterrupt:
@@ -56,8 +60,11 @@ def _execute(experiment: Experiment) -> dict[str, Any]:
 
     folder = Path(experiment.run_dir, experiment.name)
     try:
-        objectives.allow(experiment.loss)  # the sweep that asks for it has looked whether it may
-        result = train(experiment) if read_run(folder).status.state == "missing" else resume(folder)
+        if read_run(folder).status.state == "missing":
+            objectives.get(experiment.loss)  # refuses a file that is not trusted, as `resume` does
+            result = train(experiment)
+        else:
+            result = resume(folder)
         return {"state": result["state"], "message": None}
     except (UsageError, RunError) as error:
         print(error, file=sys.stderr)
@@ -73,6 +80,7 @@ def _forget() -> None:
     """Free the run's graphs and reset Keras's counters, so that the next run starts as in a process of its own."""
     import keras
 
+    own.forget()
     keras.backend.clear_session()
     gc.collect()
 

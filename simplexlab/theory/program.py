@@ -14,7 +14,6 @@ SEARCHED = 20_000  # entries of the K×K matrices of all random starts together
 SEARCH_STEPS = 4 * 10**6  # entries of the K×K matrices of all iterations from one start
 SAME_VALUE = 1e-9  # relative difference up to which two ends of a search count as equal
 SAME_SHAPE = 1e-3  # the same for the inner products of their unit vectors
-SPREAD = 0.3  # size of the noise that moves a start off stationary points
 
 
 class Program(Protocol):

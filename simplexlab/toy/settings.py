@@ -75,6 +75,11 @@ class Toy:
         return 1.0 if self.loss == "ce" else self.temperature**-0.5
 
     @property
+    def has_weights(self) -> bool:
+        """Whether a classifier is optimised beside the points."""
+        return self.loss == "ce"
+
+    @property
     def weights_learning_rate(self) -> float:
         """Learning rate of the weights of a resolved ce: at most the inverse of the largest curvature, 2λ + ρ²/2."""
         return min(self.learning_rate, 1 / (2 * self.weight_decay + 0.5))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from simplexlab import objectives
 from simplexlab.config import Experiment
 from simplexlab.errors import UsageError
+from simplexlab.objectives import own
 from simplexlab.runs import Run, RunWriter, read_run
 from simplexlab.training import runtime
 from simplexlab.training.cluster import Cluster
@@ -77,8 +78,8 @@ def train(experiment: Experiment, callbacks: "Callbacks" = (), *, resume: bool =
         total = experiment.iterations
         with RunWriter.create(experiment.run_dir, name, config, total=total, numbered=numbered) as writer:
             try:
-                if experiment.objective.source is not None:
-                    writer.save_loss(Path(experiment.objective.source).read_bytes())
+                if (source := own.executed(experiment.loss)) is not None:
+                    writer.save_loss(source)
                 return _write(task, writer, interrupted, callbacks)
             except UsageError:
                 writer.discard()

@@ -142,7 +142,7 @@ def describe(task: Task) -> dict[str, Any]:
     return {
         "kind": "train",
         "experiment": experiment.to_dict(),
-        "objective": experiment.objective.facts() | own.source_facts(experiment.loss),
+        "objective": experiment.objective.facts() | own.executed_facts(experiment.loss),
         "statistics": own_facts(),
         "command": dataclasses.replace(experiment, name=None).command_line(),  # the name is taken
         "versions": {"python": platform.python_version()} | {package: version(package) for package in PACKAGES},
@@ -225,13 +225,10 @@ def load_objective(run: Run, trust: bool) -> None:
             return
     except UsageError:
         reason = "is not there any more"
-    copy = run.path / LOSS_FILE
     if not trust:
         raise UsageError(f"the loss of {run.name}, {path}, {reason}; --trust goes on with the copy in its folder")
-    if own.source_facts(str(copy))["checksum"] != recorded:
-        raise UsageError(f"{copy} is not the file that {run.name} was started with; its loss is lost")
     logger.warning("%s %s; going on with the copy in the run folder", path, reason)
-    own.load_copy(loss, copy, taken=objectives.table())
+    own.load_copy(loss, run.path / LOSS_FILE, recorded, taken=objectives.table())
 
 
 def check_same_options(run: Run, experiment: Experiment) -> None:
@@ -245,6 +242,12 @@ def check_same_options(run: Run, experiment: Experiment) -> None:
                 f"{flag(name)} is {_shown(new)} here and {_shown(old)} in the run {run.name}; "
                 f"`simplexlab resume {run.name}` goes on with its own options"
             )
+    checksum = own.source_facts(experiment.loss).get("checksum")
+    if checksum != (run.config.get("objective") or {}).get("checksum"):
+        raise UsageError(
+            f"{own.split(experiment.loss)[0]} has changed since {run.name} was started; "
+            f"`simplexlab resume {run.name} --trust` goes on with the copy in its folder"
+        )
 
 
 def _shown(value: Any) -> str:

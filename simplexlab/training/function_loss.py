@@ -57,7 +57,10 @@ class FunctionLoss(keras.losses.Loss):
                 f"shape {tuple(values.shape)}"
             )
         if not keras.backend.is_float_dtype(values.dtype):
-            raise UsageError(f"{self.where}: the loss must return floating-point numbers; it returned {values.dtype}")
+            raise UsageError(
+                f"{self.where}: the loss must return floating-point numbers; it returned "
+                f"{keras.backend.standardize_dtype(values.dtype)}"
+            )
         return keras.ops.cast(values, self.dtype)
 
     def call(self, y_true, y_pred):

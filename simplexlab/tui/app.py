@@ -147,13 +147,6 @@ class SimplexLab(App[None]):
         self._lock = threading.Lock()
         self._unfitted: set[str] | None = None
 
-    @property
-    def can_resume(self) -> bool:
-        """Whether this version has `simplexlab resume`."""
-        from simplexlab.cli.application import COMMANDS
-
-        return "resume" in COMMANDS
-
     def on_mount(self) -> None:
         """Open the table of runs and begin to follow."""
         for number in ENDS:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simplexlab.config import ENCODERS
+from simplexlab.encoder_name import ENCODERS
 from simplexlab.errors import UsageError
 from simplexlab.models import FusedBatchNormalization, build_encoder, export_model, is_nonnegative
 

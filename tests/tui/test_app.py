@@ -221,7 +221,7 @@ def test_a_run_from_the_form_to_its_end(tmp_path):
         await until(pilot, lambda: app.screen.feed.run.status.state in ("stopped", "finished"), 60)
         assert (run_dir / name / "log.txt").exists()
         await pilot.press("escape")
-        if app.can_resume and app.runs[0].status.state == "stopped":
+        if app.runs[0].status.state == "stopped":
             stopped_at = app.runs[0].status.iteration
             await pilot.press("r")
             await until(pilot, lambda: any(run.status.state == "finished" for run in app.runs), 150)

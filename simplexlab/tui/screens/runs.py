@@ -391,10 +391,6 @@ class RunsScreen(FollowingScreen):
         else:
             self.app.stop_runs(self._targets())
 
-    def check_action(self, action: str, parameters: tuple) -> bool | None:
-        """Hide what cannot be done."""
-        return self.app.can_resume if action == "resume" else True
-
     def action_resume(self) -> None:
         """Go on with the marked runs or the highlighted one."""
         self.app.resume_runs(self._targets())

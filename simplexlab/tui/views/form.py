@@ -10,14 +10,14 @@ from simplexlab import objectives
 from simplexlab.config import (
     RECIPES,
     Experiment,
+    as_typed,
     defaults_by_dataset,
     field_choices,
     field_type,
     flag,
     format_value,
-    nearest,
 )
-from simplexlab.errors import UsageError
+from simplexlab.errors import UsageError, nearest
 from simplexlab.objectives import own
 from simplexlab.runs.folder import check_name
 
@@ -37,6 +37,16 @@ OWN = dataclasses.make_dataclass(
             ),
         )
         for name, owners in objectives.options().items()
+    ]
+    + [
+        ("loss_file", str, dataclasses.field(default="", metadata={"help": "File of a loss of your own, my_loss.py."})),
+        (
+            "option",
+            str,
+            dataclasses.field(
+                default="", metadata={"help": "Its options, NAME=VALUE, with spaces between those of one run."}
+            ),
+        ),
     ],
 )
 FIELDS = {
@@ -111,7 +121,18 @@ def help_of(name: str) -> str:
 
 
 def texts_of(experiment: dict[str, Any]) -> dict[str, str]:
-    """The form filled with the options of a run; its name stays free."""
+    """The form filled with the options of a run; its name stays free.
+
+    A loss of one's own whose file was never run here by its user is left out: a form that is sent executes it.
+    """
+    loss = experiment.get("loss")
+    experiment = dict(experiment)
+    if isinstance(loss, str) and own.is_path(loss):
+        known = {field.name for field in dataclasses.fields(Experiment)}
+        options = {name: experiment.pop(name) for name in experiment.keys() - known}
+        if own.is_allowed(experiment.pop("loss")):
+            experiment["loss_file"] = loss
+            experiment["option"] = " ".join(f"{name}={as_typed(value)}" for name, value in sorted(options.items()))
     return {
         name: as_text(value)
         for name, value in experiment.items()
@@ -141,7 +162,9 @@ def parse_word(field: dataclasses.Field, word: str) -> Any:
         UsageError: it is none of the field's words, or no number.
     """
     kind, choices = field_type(field), words_of(field)
-    if choices and not (field.name == "loss" and own.is_path(word)):
+    if field.name == "loss_file" and not own.is_path(word):
+        raise UsageError(f"loss file {word} is not the path of a Python file, my_loss.py or my_loss.py:NAME")
+    if choices:
         if word not in choices:
             raise UsageError(f"{flag(field.name)} {word}: {nearest(word, choices)}")
         return word == "on" if kind is bool else word
@@ -166,21 +189,31 @@ def experiments(texts: dict[str, str], run_dir: Path) -> list[Experiment]:
         UsageError: what is wrong, in one line.
     """
     values = {name: found for name, text in texts.items() if (found := parse(name, text))}
+    if files := values.pop("loss_file", ()):
+        values["loss"] = [*values.get("loss", ()), *files]
     combinations = 1
     for found in values.values():
         combinations *= len(found)
     if combinations > MOST_RUNS:
         raise UsageError(f"these are {combinations} runs; a form starts at most {MOST_RUNS}")
-    losses = [objectives.get(loss) for loss in values.get("loss", [Experiment().loss])]
+    losses = [known(loss) for loss in values.get("loss", [Experiment().loss])]
+    if "option" in values and not any(own.is_path(loss) for loss in values.get("loss", ())):
+        raise UsageError("option: it goes with a loss of your own; give its loss file")
     taken = {option.name for objective in losses for option in objective.options}
     for name in values.keys() & objectives.options().keys() - taken:
         losses[0].resolve({name: values[name][0]})  # tells whose option it is not
     made = []
     for chosen in itertools.product(*values.values()):
         # An objective's own option is varied only in the runs whose loss has it.
-        experiment = Experiment.from_dict({**dict(zip(values, chosen, strict=True)), "run_dir": str(run_dir)})
+        record = {**dict(zip(values, chosen, strict=True)), "run_dir": str(run_dir)}
+        options = own_options(record.pop("option", ""))
+        stand_in = None
+        if own.is_path(record.get("loss", "")):
+            record = {name: value for name, value in record.items() if name not in objectives.options()} | options
+            stand_in = known(record["loss"])
+        experiment = Experiment.from_dict(record)
         if experiment not in made:
-            experiment.resolve()
+            experiment.resolve(stand_in)
             made.append(experiment)
     name = made[0].name
     if name is not None:
@@ -190,6 +223,33 @@ def experiments(texts: dict[str, str], run_dir: Path) -> list[Experiment]:
         if (run_dir / name).exists():
             raise UsageError(f"a run named {name} exists already in {run_dir}; choose another name")
     return made
+
+
+def known(loss: str) -> objectives.Objective:
+    """The objective that a loss names, known by its name alone where it is a file: the run that starts executes it.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if not own.is_path(loss):
+        return objectives.get(loss)
+    own.source_facts(loss)  # tells a file that cannot be read
+    return objectives.named(loss)
+
+
+def own_options(text: str) -> dict[str, str]:
+    """Options of a loss of one's own, `margin=1 scale=2`; their values are read by the run that starts.
+
+    Raises:
+        UsageError: a word is not NAME=VALUE.
+    """
+    options = {}
+    for word in text.split():
+        name, equals, value = word.partition("=")
+        if not (equals and name and value):
+            raise UsageError(f"option {word} is not NAME=VALUE")
+        options[name.removeprefix("--").replace("-", "_")] = value
+    return options
 
 
 def arguments(experiment: Experiment) -> list[str]:
