@@ -29,7 +29,8 @@ def test_in_a_classifier_of_one_s_own():
     assert record["loss"] == pytest.approx(model.evaluate(INPUTS, LABELS, verbose=0), rel=1e-5)
     representations = keras.Model(model.inputs, model.layers[-1].input).predict(INPUTS, verbose=0)
     weights = np.asarray(model.layers[-1].kernel).T
-    expected = theory.ce_bound_frobenius(3, np.linalg.norm(representations, axis=1).max(), np.linalg.norm(weights))
+    radius = np.linalg.norm(representations, axis=1).max()
+    expected = theory.ce_bound_frobenius(3, radius, np.linalg.norm(weights), features="nonnegative")
     assert record["bound"] == pytest.approx(expected, rel=1e-5)
     assert record["gap_architecture"] > 0  # the representations come out of a ReLU
     expected = geometry.statistics(representations, LABELS, weights).nc1
