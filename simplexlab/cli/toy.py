@@ -9,7 +9,6 @@ from cyclopts import App, Parameter
 
 from simplexlab.cli.common import Json, WholeNumber, print_json
 from simplexlab.cli.toy_labels import labels
-from simplexlab.errors import UsageError
 from simplexlab.toy.settings import Toy
 
 if TYPE_CHECKING:
@@ -68,7 +67,7 @@ def ce(
             classes=classes,
             dimension=dimension,
             points_per_class=points_per_class,
-            counts=_counts(counts),
+            counts=None if counts is None else Toy.parse_counts(counts),
             weight_decay=weight_decay,
             learning_rate=learning_rate,
             steps=steps,
@@ -131,7 +130,7 @@ def sc(
             classes=classes,
             dimension=dimension,
             points_per_class=points_per_class,
-            counts=_counts(counts),
+            counts=None if counts is None else Toy.parse_counts(counts),
             temperature=temperature,
             learning_rate=learning_rate,
             steps=steps,
@@ -144,15 +143,6 @@ def sc(
         ),
         json,
     )
-
-
-def _counts(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() and int(word) for word in words) or len(words) < 2:
-        raise UsageError(f"--counts {text} is not a whole number of at least 1 for each of several classes: 60,30,10")
-    return tuple(map(int, words))
 
 
 def _run(options: Toy, json: bool) -> int:
@@ -209,6 +199,11 @@ def _print_result(options: Toy, result: dict[str, Any]) -> None:
     out.print(head)
     out.print()
     out.print(statistics_table(result))
+    if not options.is_tight:
+        out.print(
+            f"\nNo regular simplex of {options.classes} vertices exists in {options.dimension} dimensions (K > h + 1): "
+            "the bound holds, but no configuration reaches it."
+        )
     out.print(f"\nRun folder: {Path(options.run_dir, result['run'])}", soft_wrap=True)
 
 
@@ -227,7 +222,7 @@ def _summary(options: Toy, result: dict[str, Any]) -> "Iterator[tuple[str, str]]
     )
     error = result["excess_standard_error"]
     yield "loss", f"{result['final_loss']:.9g}  ({objective})"
-    yield "bound", bound_words(result, digits=9)
+    yield "bound", bound_words(result, digits=9) + (f" ({options.theorem})" if options.theorem else "")
     yield "excess over it", f"{result['excess']:.3g}" + ("" if error is None else f" ± {error:.2g}")
     if "weight_norm" in result:
         yield "mean norm of a weight", f"{result['weight_norm']:.6g}  (r_W = {result['optimal_weight_norm']:.6g})"

@@ -89,6 +89,13 @@ class Toy:
         """Whether the bound can be reached: a regular simplex of K vertices needs K ≤ h + 1."""
         return self.classes <= self.dimension + 1
 
+    @property
+    def theorem(self) -> str | None:
+        """What states the bound of a resolved toy in the paper; None where the classes differ or no simplex exists."""
+        if len(set(self.class_counts)) > 1 or not self.is_tight:
+            return None
+        return "Corollary 2" if self.loss == "ce" else "Theorem 2"
+
     def resolve(self) -> "Toy":
         """Return the toy with its defaults filled in and every value checked.
 
@@ -122,6 +129,20 @@ class Toy:
             rate = max(points_a_step / 30, 10.0) if toy.loss == "ce" else points_a_step * toy.temperature / 9
             toy = dataclasses.replace(toy, learning_rate=rate)
         return toy
+
+    @staticmethod
+    def parse_counts(text: str) -> tuple[int, ...]:
+        """Read `60,30,10`.
+
+        Raises:
+            UsageError: it is not a whole number of at least 1 for each of several classes.
+        """
+        words = [word.strip() for word in text.split(",")]
+        if len(words) < 2 or not all(word.isdecimal() and int(word) for word in words):
+            raise UsageError(
+                f"--counts {text} is not a whole number of at least 1 for each of several classes: 60,30,10"
+            )
+        return tuple(map(int, words))
 
     def command_line(self) -> str:
         """The shell command that repeats this toy, not resolved: every option that differs from its default."""

@@ -74,12 +74,18 @@ def ideal_of(geometry: dict[str, np.ndarray], means: np.ndarray) -> np.ndarray |
     The regular simplex; for unbalanced labels, whose optimum has other angles, the one that the evaluation recorded.
     """
     classes, space = means.shape
-    best = geometry.get("optimum_means")
-    if best is not None and best.shape[0] == classes and best.shape[1] <= space and np.isfinite(best).all():
-        angles = pairwise_similarity(best)
-        if np.ptp(angles) > 1e-4:
-            return align_procrustes(np.pad(best.astype(np.float64), ((0, 0), (0, space - best.shape[1]))), means)
+    best = own_optimum(geometry)
+    if best is not None and best.shape[1] <= space:
+        return align_procrustes(np.pad(best, ((0, 0), (0, space - best.shape[1]))), means)
     return align_procrustes(regular_simplex(classes, space), means) if classes <= space + 1 else None
+
+
+def own_optimum(geometry: dict[str, np.ndarray]) -> np.ndarray | None:
+    """The optimal class means of unbalanced labels, shape (K, h′); None where all their angles are alike."""
+    best, means = geometry.get("optimum_means"), geometry.get("class_means")
+    if best is None or best.ndim != 2 or len(best) != len(means) or not np.isfinite(best).all():
+        return None
+    return best.astype(np.float64) if np.ptp(pairwise_similarity(best)) > 1e-4 else None
 
 
 def turned(points: np.ndarray, yaw: float, pitch: float) -> np.ndarray:

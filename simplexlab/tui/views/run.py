@@ -20,6 +20,7 @@ from simplexlab.tui.views.charts import (
     Series,
     number,
 )
+from simplexlab.tui.views.configuration import own_optimum
 from simplexlab.tui.views.guess import Guess
 from simplexlab.tui.views.records import column, how_far, value
 
@@ -234,7 +235,10 @@ def gram_matrices(geometry: dict[str, np.ndarray] | None) -> HeatMapSpec:
     pair = (("uncentred", cosines(means)), ("centred", cosines(means - means.mean(axis=0))))
     classes = len(means)
     offs = [(matrix.sum() - np.trace(matrix)) / max(classes * (classes - 1), 1) for _, matrix in pair]
-    matrices = (Matrix(name, matrix, f"mean {off:+.3f}") for (name, matrix), off in zip(pair, offs, strict=True))
+    matrices = [Matrix(name, matrix, f"mean {off:+.3f}") for (name, matrix), off in zip(pair, offs, strict=True)]
+    best = own_optimum(geometry)
+    if best is not None:  # the optimum of unbalanced labels, whose angles differ
+        matrices.append(Matrix("optimum", cosines(best), ""))
     return HeatMapSpec("Gram matrix of class means", tuple(matrices))
 
 

@@ -15,6 +15,7 @@ FIELDS = {
     "classes": "Number of classes K.",
     "dimension": "2: the plane; 3: space, which can be turned.",
     "points_per_class": "Free points of each class.",
+    "counts": "Points of each class where they differ, 60,30,10, instead of the two above.",
     "weight_decay": "λ of CE.",
     "temperature": "τ of SC.",
     "batch_size": "Points a step; empty takes all points at every step.",
@@ -31,6 +32,8 @@ def default_text(name: str) -> str:
     """The default of a field; both where it differs between the losses."""
     if name == "loss":
         return ", ".join(CHOICES["loss"])
+    if name == "counts":
+        return "all classes alike"
     resolved = {loss: Toy(loss=loss).resolve() for loss in CHOICES["loss"]}
     found = {loss: getattr(toy, name) for loss, toy in resolved.items() if OF_LOSS.get(name) in (None, loss)}
     words = {loss: "all points" if value is None else format_value(value) for loss, value in found.items()}
@@ -49,7 +52,10 @@ def toys(texts: dict[str, str], run_dir: Path) -> list[Toy]:
     values = {
         name: [parse_word(fields[name], word.strip()) for word in text.split(",") if word.strip()]
         for name, text in texts.items()
+        if name != "counts"
     }
+    if texts.get("counts", "").strip():
+        values["counts"] = [Toy.parse_counts(texts["counts"])]
     values = {name: found for name, found in values.items() if found}
     values.setdefault("loss", ["ce", "sc"])
     made = []
