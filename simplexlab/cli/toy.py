@@ -222,7 +222,7 @@ def _summary(options: Toy, result: dict[str, Any]) -> "Iterator[tuple[str, str]]
     )
     error = result["excess_standard_error"]
     yield "loss", f"{result['final_loss']:.9g}  ({objective})"
-    yield "bound", bound_words(result, digits=9) + (f" ({options.theorem})" if options.theorem else "")
+    yield "bound", f"{result['bound']:.9g}  ({options.theorem})" if options.theorem else bound_words(result, digits=9)
     yield "excess over it", f"{result['excess']:.3g}" + ("" if error is None else f" ± {error:.2g}")
     if "weight_norm" in result:
         yield "mean norm of a weight", f"{result['weight_norm']:.6g}  (r_W = {result['optimal_weight_norm']:.6g})"
