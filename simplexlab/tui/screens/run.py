@@ -13,8 +13,8 @@ from textual.widgets import Static
 from simplexlab.geometry.catalogue import rows_of
 from simplexlab.runs import read_log
 from simplexlab.tui.feed import Arrays, RunFeed
-from simplexlab.tui.screens.base import FollowingScreen
 from simplexlab.tui.screens.dialogs import LookFor
+from simplexlab.tui.screens.replay import SLIDER_KEYS, ReplayScreen
 from simplexlab.tui.views import explain
 from simplexlab.tui.views import run as views
 from simplexlab.tui.views.charts import Spec
@@ -40,7 +40,7 @@ LOG_LINES = 200
 SPIN_SECONDS = 0.2
 
 
-class RunScreen(FollowingScreen):
+class RunScreen(ReplayScreen):
     """Follows one run folder."""
 
     CSS = """
@@ -50,14 +50,7 @@ class RunScreen(FollowingScreen):
 
     BINDINGS: ClassVar = [
         Binding("escape", "app.pop_screen", "Back"),
-        Binding("comma", "step(-1)", "Step", key_display=", ."),
-        Binding("full_stop", "step(1)", "Step", show=False),
-        Binding("space", "play(1)", "Play"),
-        Binding("backspace", "play(-1)", "Play back", show=False),
-        Binding("home", "first", "First", show=False),
-        Binding("end", "newest", "Newest"),
-        Binding("left_square_bracket", "jump(-1)", "Event", key_display="[ ]"),
-        Binding("right_square_bracket", "jump(1)", "Event", show=False),
+        *SLIDER_KEYS,
         Binding("a", "turn(-1,0)", "Turn", show=False),
         Binding("d", "turn(1,0)", "Turn", show=False),
         Binding("w", "turn(0,1)", "Turn", show=False),
@@ -110,11 +103,6 @@ class RunScreen(FollowingScreen):
         self.follow()
         self.set_interval(1.0, self.follow)
         self._spin = self.set_interval(SPIN_SECONDS, self._turn_a_little, pause=True)
-
-    @property
-    def slider(self) -> TimeSlider:
-        """The time slider."""
-        return self.query_one(TimeSlider)
 
     @work(thread=True, group="follow")
     def follow(self) -> None:
@@ -313,26 +301,6 @@ class RunScreen(FollowingScreen):
             self.yaw += event.delta_x * 0.05
             self.pitch += event.delta_y * 0.1
             self._draw_panel("configuration")
-
-    def action_step(self, by: int) -> None:
-        """Go some evaluations forward or back."""
-        self.slider.action_step(by)
-
-    def action_jump(self, direction: int) -> None:
-        """Go to the next event, or to the one before."""
-        self.slider.jump(direction)
-
-    def action_play(self, direction: int) -> None:
-        """Replay forwards or backwards."""
-        self.slider.play(direction)
-
-    def action_first(self) -> None:
-        """Go to the first evaluation."""
-        self.slider.action_first()
-
-    def action_newest(self) -> None:
-        """Follow the newest evaluation."""
-        self.slider.action_newest()
 
     def action_panel(self, index: int) -> None:
         """Show or focus a panel."""

@@ -11,7 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
 from simplexlab.tui.feed import RunFeed
-from simplexlab.tui.screens.base import FollowingScreen
+from simplexlab.tui.screens.replay import SLIDER_KEYS, ReplayScreen
 from simplexlab.tui.views.configuration import depth_of
 from simplexlab.tui.views.events import events_of
 from simplexlab.tui.views.records import big_numbers, time_to_fit
@@ -28,7 +28,7 @@ SPIN_SECONDS = 0.2
 LOW = 34
 
 
-class SideBySide(FollowingScreen):
+class SideBySide(ReplayScreen):
     """Two columns of panels over one slider; subclasses choose the runs and draw the panels.
 
     Where the screen is low, a column shows one of its panels, and `v` the next one.
@@ -48,14 +48,7 @@ class SideBySide(FollowingScreen):
     """
     BINDINGS: ClassVar = [
         Binding("escape", "app.pop_screen", "Back"),
-        Binding("comma", "step(-1)", "Step", key_display=", ."),
-        Binding("full_stop", "step(1)", "Step", show=False),
-        Binding("space", "play(1)", "Play"),
-        Binding("backspace", "play(-1)", "Play back", show=False),
-        Binding("home", "first", "First", show=False),
-        Binding("end", "newest", "Newest"),
-        Binding("left_square_bracket", "jump(-1)", "Event", key_display="[ ]"),
-        Binding("right_square_bracket", "jump(1)", "Event", show=False),
+        *SLIDER_KEYS,
         Binding("o", "spin", "Spin"),
         Binding("v", "view", "View"),
         Binding("a", "turn(-1,0)", show=False),
@@ -92,11 +85,6 @@ class SideBySide(FollowingScreen):
         yield Static(id="verdict", markup=False)
         yield TimeSlider()
         yield Keys()
-
-    @property
-    def slider(self) -> TimeSlider:
-        """The time slider."""
-        return self.query_one(TimeSlider)
 
     @property
     def wanted(self) -> list[Path]:
@@ -230,26 +218,6 @@ class SideBySide(FollowingScreen):
                 panel.set_class(place == self.chosen_panel, "-chosen")
         for box in self.query(".charts"):
             box.set_class(any(panel.has_class("-chosen") for panel in box.children), "-chosen")
-
-    def action_step(self, by: int) -> None:
-        """Go some evaluations forward or back."""
-        self.slider.action_step(by)
-
-    def action_jump(self, direction: int) -> None:
-        """Go to the next event, or to the one before."""
-        self.slider.jump(direction)
-
-    def action_play(self, direction: int) -> None:
-        """Replay forwards or backwards."""
-        self.slider.play(direction)
-
-    def action_first(self) -> None:
-        """Go to the first evaluation."""
-        self.slider.action_first()
-
-    def action_newest(self) -> None:
-        """Follow the newest evaluation."""
-        self.slider.action_newest()
 
     def action_turn(self, right: int, up: int) -> None:
         """Turn what is in three dimensions."""
