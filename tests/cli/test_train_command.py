@@ -214,7 +214,7 @@ def test_a_diverging_loss_ends_the_run_and_keeps_the_last_numbers(train, tmp_pat
         (("--encoder", "resnet81"), "Did you mean"),
         (("--dataset", "cifar11"), "cifar10"),
         (("--dataset", "nowhere.npz"), "nowhere.npz"),
-        (("--loss", "ce-fix", "--dimension", "1"), "dimension of at least 9"),
+        (("--loss", "ce-fix", "--dimension", "1"), "dimension of at least 2"),
         (("--batch-size", "2"), "at least 3"),
         (("--batch-size", "9", "--devices", "cpu:2"), "does not divide among 2 replicas"),
         (("--loss", "sc", "--temperature", "0"), "greater than 0"),

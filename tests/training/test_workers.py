@@ -20,13 +20,13 @@ OPTIONS = {"--width": 2, "--batch-size": 12, "--corrupt": 0.2, "--evaluate-every
     "--precision": "float64",
     "--schedule": "constant",
     "--learning-rate": 0.05,
-    "--temperature": 0.5,
 }
 ONE_THREAD = ("--threads", "1")
 
 
 def words(npz: Path, loss: str, folder: Path, iterations: int = 200) -> list[str]:
     options = {"--dataset": npz, "--loss": loss, "--encoder": "resnet-small" if loss == "ce" else "mlp", **OPTIONS}
+    options |= {"--temperature": 0.5} if loss == "sc" else {}
     options |= {"--run-dir": folder.parent, "--name": folder.name, "--iterations": iterations}
     return ["train", "--augment", *(str(word) for pair in options.items() for word in pair)]
 

@@ -396,7 +396,8 @@ def test_a_loss_without_a_bound_is_shown(tmp_path):
         app = pilot.app
         await until(pilot, lambda: len(app.runs) == 2)
         row = next(line for line in text(app).splitlines() if "✓ finished free " in line)
-        assert row.split("20", 1)[1].split()[:2] == ["50.0%", "–"]
+        cells = [word for word in row.split("20", 1)[1].split() if not set(word) <= set("▁▂▃▄▅▆▇█")]  # no curves
+        assert cells[:2] == ["50.0%", "–"]
         await open_run(pilot, "free")
         assert "no bound is known for this loss" in " ".join(text(app).replace("│", " ").split())
         for key in "12345678":

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from simplexlab.tui.views.explain import COLLAPSED
-from simplexlab.tui.views.records import column
+from simplexlab.tui.views.records import column, value
 
 MEMORISED = 0.25
 
@@ -37,7 +37,9 @@ def events_of(records: list[dict[str, Any]], fitted_at: int | None) -> list[Even
     x, excess = column(records, "excess")
     if len(excess) and excess[0] > 0:
         found += _first(x, excess <= excess[0] / 2, "½", "excess halved")
-    found += _first(*_reach(records, "within_class_similarity.mean", COLLAPSED), "c", "classes collapsed")
+    # Where all points have one direction the classes have, too: that is no collapse of each class to its own.
+    apart = [record for record in records if (value(record, "class_mean_similarity.mean") or 0.0) < COLLAPSED]
+    found += _first(*_reach(apart, "within_class_similarity.mean", COLLAPSED), "c", "classes collapsed")
     found += _first(*_reach(records, "flipped_as_given", MEMORISED), "m", "a quarter of the flipped labels memorised")
     last = records[-1] if records else {}
     if last.get("diverged") and "iteration" in last:

@@ -131,6 +131,8 @@ def configuration(record: Record | None) -> str:
     if within is None or classes is None:
         return WAITING
     spread = "classes have collapsed" if within >= COLLAPSED else f"classes are spread (γ within {number(within)})"
+    if (value(record, "class_mean_similarity.mean") or 0.0) >= COLLAPSED:
+        spread = "all points have one direction"
     far = how_far(record)
     if far is None:
         dimension = value(record, "dimension")
