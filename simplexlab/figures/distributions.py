@@ -139,15 +139,15 @@ def draw(numbers: dict[str, Any]) -> tuple[Figure, str]:
         places[0].set_ylabel(f"{panel['dataset']}\nangular similarity γ")
         for row, axes in zip(boxes, places, strict=False):
             _draw_boxes(axes, panel, row["key"])
-            axes.set_title(row["label"])
+            axes.set_title(row["short"])
         _draw_errors(places[len(boxes)], panel)
         for row, axes in zip(dots, places[len(boxes) + 1 :], strict=False):
             _draw_dots(axes, panel, row)
             axes.set_title(row["short"])
         for axes in places[len(boxes) + 1 + len(dots) :]:
             axes.set_axis_off()
-    # Not below: the caption makes the page that is saved longer at its lower end, which the legend would follow.
-    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside right upper")
+    # Above: the caption makes the page that is saved longer at its lower end, which a legend below would follow.
+    figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return figure, _caption(numbers)
 
 
@@ -167,8 +167,9 @@ def _draw_dots(axes: Axes, panel: dict[str, Any], row: dict[str, Any]) -> None:
     values = [shown[key] for shown in panel["boxes"] if shown[key] is not None]
     recorded = [run["optimum"].get(key) for run in panel["runs"] if isinstance(run["optimum"], dict)]
     optimum = panel["simplex"].get(key, next((value for value in recorded if value is not None), None))
-    if row["log"] and min(values) > 0:
+    if row["log"] and min(values) > 0:  # whole decades, so that ticks stay few and short
         axes.set_yscale("log")
+        axes.set_ylim(10 ** math.floor(math.log10(0.8 * min(values))), 10 ** math.ceil(math.log10(1.25 * max(values))))
     elif optimum is not None:
         axes.axhline(optimum, **THEORY_LINE)
     _label_boxes(axes, panel)
