@@ -201,8 +201,10 @@ def statistics(
     class_means = sums / counts[:, None]
     directions = unit_vectors(class_means)
     centred_means = class_means - class_means.mean(axis=0)
-    within, nc1, nc4 = _about_class_means(points, norms, class_means, weights)
-    variances, covariance = _scatter(points, class_means, counts)
+    within, nc1, nc4, squares, scatter = _about_class_means(points, norms, class_means, weights)
+    # The scatter between classes apart, so that the class means keep their digits where the classes have collapsed.
+    between = class_means - (counts / num_points) @ class_means
+    scatter += (between * counts[:, None]).T @ between
     uniformity, uniformity_points = _uniformity(points, counts)
     means_product = centred_means @ centred_means.T
     simplex_product = (np.eye(num_classes) - 1 / num_classes) / np.sqrt(num_classes - 1)
@@ -220,8 +222,8 @@ def statistics(
         nc2=float(np.linalg.norm(_unit_norm(means_product) - simplex_product)),
         nc3=None if weights is None else float(np.linalg.norm(_unit_norm(weights) - _unit_norm(centred_means))),
         nc4=nc4,
-        cdnv=_class_distance_normalised_variance(variances, class_means),
-        effective_rank=effective_rank(covariance),
+        cdnv=_class_distance_normalised_variance(squares / counts, class_means),
+        effective_rank=effective_rank(scatter),
         alignment=_alignment(counts, np.bincount(points.labels, norms > 0, num_classes), unit_sums),
         uniformity=uniformity,
         uniformity_points=uniformity_points,
@@ -313,8 +315,8 @@ def _class_sums(points: _SortedPoints, shape: tuple[int, int]) -> tuple[np.ndarr
 
 def _about_class_means(
     points: _SortedPoints, norms: np.ndarray, class_means: np.ndarray, weights: np.ndarray | None
-) -> tuple[np.ndarray, float | None, float | None]:
-    """Similarity of every point to its class mean (N,), NC1 and NC4."""
+) -> tuple[np.ndarray, float | None, float | None, np.ndarray, np.ndarray]:
+    """Similarity of every point to its class mean (N,), NC1, NC4, Σ‖z_n − μ_y‖² of each class (K,), scatter (h, h)."""
     labels = points.labels
     directions = unit_vectors(class_means)
     centre = class_means.mean(axis=0)
@@ -328,7 +330,11 @@ def _about_class_means(
     square_chords = np.full(len(labels), 2.0)  # a zero vector counts as orthogonal
     directed = (norms > 0) & directions.any(axis=1)[labels]
     scatter, disagreements = 0.0, 0
+    squares, within = np.zeros(len(class_means)), np.zeros((class_means.shape[1],) * 2)
     for part, values in points.blocks():
+        offsets = values - class_means[labels[part]]
+        squares += np.bincount(labels[part], np.einsum("nh,nh->n", offsets, offsets), len(class_means))
+        within += offsets.T @ offsets
         products = values @ projection
         coordinates = products[:, :rank] - centre @ span
         if weights is not None:
@@ -339,12 +345,12 @@ def _about_class_means(
         scatter += np.vdot(coordinates, coordinates)
         # The chord of the angle keeps the digits of small angles, which a cosine loses.
         values -= norms[part, None] * directions[labels[part]]
-        squares = np.einsum("nh,nh->n", values, values)
-        np.divide(squares, norms[part] ** 2, out=square_chords[part], where=directed[part])
+        chords = np.einsum("nh,nh->n", values, values)
+        np.divide(chords, norms[part] ** 2, out=square_chords[part], where=directed[part])
     square_chords = np.minimum(square_chords, 4.0)
     similarities = 1 - 2 * np.arctan2(np.sqrt(square_chords), np.sqrt(4 - square_chords)) / np.pi
     nc1 = float(scatter / len(labels)) if rank else None
-    return similarities, nc1, None if weights is None else disagreements / len(labels)
+    return similarities, nc1, None if weights is None else disagreements / len(labels), squares, within
 
 
 def _span(centred_means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -353,20 +359,6 @@ def _span(centred_means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     tolerance = singular_values[0] * max(centred_means.shape) * np.finfo(np.float64).eps
     rank = min(np.count_nonzero(singular_values > tolerance), len(centred_means) - 1)
     return right[:rank].T, singular_values[:rank]
-
-
-def _scatter(points: _SortedPoints, class_means: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of ‖z_n − μ_y‖² of each class (K,), and the total scatter Σ(z_n − z̄)(z_n − z̄)ᵀ, (h, h)."""
-    variances = np.zeros(len(counts))
-    dimension = class_means.shape[1]
-    within = np.zeros((dimension, dimension))
-    for part, values in points.blocks():
-        values -= class_means[points.labels[part]]
-        variances += np.bincount(points.labels[part], np.einsum("nh,nh->n", values, values), len(counts))
-        within += values.T @ values
-    # The scatter between classes apart, so that the class means keep their digits where the classes have collapsed.
-    between = class_means - (counts / counts.sum()) @ class_means
-    return variances / counts, within + (between * counts[:, None]).T @ between
 
 
 def effective_rank(scatter: np.ndarray) -> float | None:
