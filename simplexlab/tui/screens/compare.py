@@ -14,6 +14,7 @@ from textual.widgets.selection_list import Selection
 
 from simplexlab.errors import RunError
 from simplexlab.geometry.catalogue import rows_of
+from simplexlab.objectives import of_run
 from simplexlab.runs import MetricsFollower, Run, list_geometry, read_geometry, summarise
 from simplexlab.tui.launch import Launch
 from simplexlab.tui.screens.base import FollowingScreen
@@ -111,11 +112,19 @@ class CompareScreen(FollowingScreen):
         """The legend takes one line where there is no room for a list."""
         self.set_class(self.size.width < 120, "-narrow")
 
+    def _inks(self) -> list[int | str]:
+        """A colour for each run: that of its loss where the losses differ, else its place in the list."""
+        losses = [of_run(self.runs[name].config) for name in self.names]
+        if len({loss.name for loss in losses}) == len({loss.colour for loss in losses}) == len(losses):
+            return [loss.colour for loss in losses]
+        return list(range(len(losses)))
+
     def _entry(self, index: int, name: str) -> Text:
         dark = self.app.current_theme.dark
         run = self.runs[name]
-        text = Text(f"{MARKERS[index % len(MARKERS)]} ", colour(index, dark))
-        text.append(name, colour(index, dark))
+        ink = colour(self._inks()[index], dark)
+        text = Text(f"{MARKERS[index % len(MARKERS)]} ", ink)
+        text.append(name, ink)
         if run.status.state == "running":
             text.append(f" {progress(run, 4)}", "dim")
         elif (found := fit(run)) != "–":
@@ -155,15 +164,16 @@ class CompareScreen(FollowingScreen):
         shown = [(name, self.followers[name].records) for name in self.names]
         shown = [(name, [] if name in self.hidden else records) for name, records in shown]
         total = max((total for name in self.names if (total := going_to(self.runs[name]))), default=None)
+        inks = self._inks()
         units = {unit_of(self.runs[name]) for name, records in shown if records}
         for key, (title, label, field, log) in LINKED.items():
             words = UNITS if key == "loss" and len(units) > 1 else FAR if key == "far" else ""
-            self.query_one(f"#{key}", Panel).show(views.overlay(title, label, shown, field, log, total), words)
+            self.query_one(f"#{key}", Panel).show(views.overlay(title, label, shown, field, log, total, inks), words)
         for panel, statistic in self.statistics.items():
             row = self.rows[statistic]
             fields = {views.key_of(records, row.key) for _, records in shown if records}
             field = next((field for field in fields if field != row.key), row.key)
-            spec = views.overlay(row.label, row.short, shown, field, row.log, total)
+            spec = views.overlay(row.label, row.short, shown, field, row.log, total, inks)
             self.query_one(f"#{panel}", Panel).show(spec, row.meaning)
         rows = [self._fit_row(name) for name in self.names if name not in self.hidden]
         self.query_one("#fit", Panel).show(
@@ -184,9 +194,11 @@ class CompareScreen(FollowingScreen):
         if sum(entry.cell_len + 2 for entry in entries) > room:
             most = max(room // max(len(shown), 1) - 4, 3)
             longest = max((len(name) for _, name in shown), default=0)
-            dark = self.app.current_theme.dark
+            dark, inks = self.app.current_theme.dark, self._inks()
             entries = [
-                Text(f"{MARKERS[index % len(MARKERS)]} {shortened(name, min(most, longest))}", colour(index, dark))
+                Text(
+                    f"{MARKERS[index % len(MARKERS)]} {shortened(name, min(most, longest))}", colour(inks[index], dark)
+                )
                 for index, name in shown
             ]
         return Text("  ", no_wrap=True).join(entries)

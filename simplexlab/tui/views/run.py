@@ -1,6 +1,7 @@
 """The panels of one run, and of several runs over each other, from their records and geometry."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -291,8 +292,9 @@ def overlay(
     key: str,
     log: bool | None = False,
     total: int | None = None,
+    inks: Sequence[int | str] | None = None,
 ) -> ChartSpec:
-    """One key of several runs over each other; the colour of a run is its place in the list.
+    """One key of several runs over each other.
 
     Args:
         title, y_label: of the chart.
@@ -300,12 +302,14 @@ def overlay(
         key: what is drawn; `how_far` is taken from the records by `records.how_far`.
         log: whether the y axis is logarithmic; None for where the runs are more than a decade apart.
         total: the last iteration of runs that go on.
+        inks: colour of each run; by default its place in the list.
     """
     series = []
     marks: tuple[Mark, ...] = ()
     for index, (name, records) in enumerate(runs):
         x, y = far_column(records) if key == "how_far" else column(records, key)
-        series.append(Series(name, x, y, colour=index, marker=MARKERS[index % len(MARKERS)]))
+        ink = index if inks is None else inks[index]
+        series.append(Series(name, x, y, colour=ink, marker=MARKERS[index % len(MARKERS)]))
         marks += tuple(Mark("", mark.at, mark.colour) for mark in divergence(records) if len(x))
     if log is None:
         last = np.array([one.y[-1] for one in series if len(one.y)])
