@@ -184,7 +184,8 @@ def test_the_form_checks_as_one_types_and_shows_the_command(tmp_path):
     async def steps(pilot):
         app = pilot.app
         await pilot.press("n")
-        await until(pilot, lambda: isinstance(app.screen, NewRunScreen))
+        await until(pilot, lambda: isinstance(app.screen, NewRunScreen) and app.screen.experiments and app.focused)
+        await pilot.pause(0.5)  # a busy machine has not drawn the form yet
         await pilot.press("right", "right", "enter", "down", *"0.2, 1.5")
         await until(pilot, lambda: "--corrupt 1.5 must be between 0 and 1" in text(app))
         assert app.screen.experiments == []

@@ -21,6 +21,10 @@ from simplexlab.tui.widgets.keys import Keys
 SHOWN_COMMANDS = 3
 
 
+class Fields(VerticalScroll, can_focus=False, inherit_bindings=False):
+    """The rows of a form, which scroll with the focus: ↑ ↓ move it, also where there are more rows than room."""
+
+
 class NewRunScreen(Screen):
     """Fills in experiments, checks them as one types, and launches them.
 
@@ -67,7 +71,7 @@ class NewRunScreen(Screen):
         with Horizontal(classes="row"):
             yield Label("preset")
             yield Select([(name, name) for name in form.PRESETS], prompt="none", compact=True, id="preset")
-        with VerticalScroll(id="fields", can_focus=False):
+        with Fields(id="fields"):
             for name in form.FIELDS:
                 with Horizontal(classes="row", id=f"row-{name}"):
                     yield Label(name.replace("_", " "))

@@ -238,8 +238,9 @@ def gram_matrices(geometry: dict[str, np.ndarray] | None) -> HeatMapSpec:
     offs = [(matrix.sum() - np.trace(matrix)) / max(classes * (classes - 1), 1) for _, matrix in pair]
     matrices = [Matrix(name, matrix, f"mean {off:+.3f}") for (name, matrix), off in zip(pair, offs, strict=True)]
     best = own_optimum(geometry)
-    if best is not None:  # the optimum of unbalanced labels, whose angles differ
-        matrices.append(Matrix("optimum", cosines(best), ""))
+    if best is not None:  # of unbalanced labels, whose angles differ: it takes the place of the centred one
+        off = (cosines(best).sum() - classes) / (classes * (classes - 1))
+        matrices[1] = Matrix("optimum", cosines(best), f"mean {off:+.3f}")
     return HeatMapSpec("Gram matrix of class means", tuple(matrices))
 
 
