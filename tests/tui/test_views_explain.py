@@ -4,10 +4,11 @@ import math
 
 import pytest
 
-from simplexlab.runs import read_metrics
+from simplexlab.runs import Run, read_metrics
+from simplexlab.runs.read import Status
 from simplexlab.tui.views import explain
 from simplexlab.tui.views import run as views
-from simplexlab.tui.views.records import column, duration, value
+from simplexlab.tui.views.records import column, duration, time_to_fit, value
 
 
 def record(least=0.4646, most=0.4646, within=0.9999, **more):
@@ -115,3 +116,15 @@ def test_overlay_takes_a_log_axis_for_losses_of_different_size():
 @pytest.mark.parametrize(("seconds", "shown"), [(None, "–"), (3, "3 s"), (200, "3 min"), (7300, "2 h"), (2e5, "2 d")])
 def test_durations(seconds, shown):
     assert duration(seconds) == shown
+
+
+def test_the_time_to_fit_of_a_long_run_is_what_its_lines_say(tmp_path):
+    """A long run is read with lines left out: the first that is left may come after the fit."""
+    thinned = [
+        record(train_error=0.9, time_to_fit=None) | {"iteration": 0},
+        record(train_error=0.0, time_to_fit=12350) | {"iteration": 12360},
+    ]
+    run = Run(path=tmp_path, name="long", config={}, status=Status(state="running"), metrics=thinned[-1])
+    assert time_to_fit(run, thinned) == time_to_fit(run) == 12350
+    older = [{key: found for key, found in line.items() if key != "time_to_fit"} for line in thinned]
+    assert time_to_fit(Run(path=tmp_path, name="old", config={}, status=Status(state="running")), older) == 12360

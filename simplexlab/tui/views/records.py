@@ -140,14 +140,16 @@ def named(runs: list[Run], most: int = 5) -> str:
 
 
 def time_to_fit(run: Run, records: list[dict[str, Any]] | None = None) -> int | None:
-    """First evaluated iteration at which the given labels were fitted: from the result, else from the records.
+    """First evaluated iteration at which the given labels were fitted, None where they are not.
 
-    Without a result and without records the last metrics line decides whether the run is fitted, but not since when:
-    then None.
+    The result says it, and so does every metrics line. Lines of earlier versions, which do not, are looked through;
+    those of a long run are thinned, so that this is the reason why it comes last.
     """
-    if run.result is not None and "time_to_fit" in run.result:
-        found = value(run.result, "time_to_fit")
-        return None if found is None else int(found)
+    newest = records[-1] if records else run.metrics
+    for said in (run.result, newest):
+        if said is not None and "time_to_fit" in said:
+            found = value(said, "time_to_fit")
+            return None if found is None else int(found)
     for record in records or ():
         error = value(record, "train_error")
         if error is not None and error <= tolerance(run):
