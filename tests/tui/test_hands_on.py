@@ -7,7 +7,6 @@ import pytest
 from tui_helpers import drive, is_drawn, open_run, record, text, until, write_run
 
 from simplexlab.geometry.catalogue import Statistic
-from simplexlab.runs import read_metrics
 from simplexlab.tui.screens.compare import CompareScreen
 from simplexlab.tui.widgets.chart import Chart
 from simplexlab.tui.widgets.panel import Panel, Panels
@@ -69,12 +68,9 @@ def test_the_slider_is_dragged_and_selects_no_text(demo):
             await pilot.hover(slider, offset=(1 + start + round(part * (width - 1)), 0))
             seen.append(slider.iteration)
         await pilot.mouse_up(slider, offset=(1 + start + round(0.75 * (width - 1)), 0))
-        frames = [line["iteration"] for line in read_metrics(demo / "ce-clean")]
-        places = [frames[round(part * (len(frames) - 1))] for part in (0.25, 0.5, 0.75)]
-        assert seen == sorted(seen)
-        assert all(abs(frames.index(at) - frames.index(place)) <= 1 for at, place in zip(seen, places, strict=True))
+        assert seen == [50, 240, 390]  # the slider goes by evaluations, which are dense early on
         await pilot.hover(slider, offset=(1 + start, 0))
-        assert slider.iteration == seen[-1]
+        assert slider.iteration == 390
         assert pilot.app.screen.get_selected_text() is None
 
     drive(demo, steps)
