@@ -50,7 +50,11 @@ def run() -> None:
     # ones costs a run of ResNet-18 a second of its start. A notebook's process is not ours and keeps its setting.
     gc.set_threshold(20_000, 20, 20)
     after_import("keras", gc.freeze)  # TensorFlow's and Keras's own objects stay to the end
-    sys.exit(main())
+    code = main()
+    # Where Ctrl-C came while Python was inside exec() of a string, as dataclasses do at import, CPython keeps a mark by
+    # which `python -m` ends by the signal whatever its exit code; the next exec() takes the mark away.
+    exec("")
+    sys.exit(code)
 
 
 def tell(error: OSError) -> str:

@@ -32,6 +32,17 @@ def test_a_signal_in_the_first_seconds_leaves_no_folder(tmp_path, number):
             assert run.metrics is not None
 
 
+def test_an_interrupt_inside_an_exec_exits_with_130_under_python_m(tmp_path):
+    """As where a dataclass is being made at import; CPython would end `python -m` by SIGINT."""
+    (tmp_path / "interrupted.py").write_text(
+        "import simplexlab.cli as cli\ncli._command = lambda arguments: exec('raise KeyboardInterrupt')\ncli.run()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "interrupted"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (130, "simplexlab: interrupted\n")
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ulimit -v")
 @pytest.mark.parametrize("megabytes", [600])
 def test_too_little_memory_is_told_in_one_line_and_leaves_no_folder(tmp_path, megabytes):
