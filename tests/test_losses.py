@@ -11,8 +11,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simplexlab import losses
-from simplexlab.losses import SupervisedContrastive
+from simplexlab.losses import SupervisedContrastive, batch
 
 
 def definition(representations, labels, temperature):
@@ -271,10 +270,10 @@ def test_labels_travel_between_replicas_as_digits(dtype):
     """Every int64 comes back from floats of 16 bits, and so does every other label."""
     labels = tf.cast([0, 1, -1, 127, -(2**63), 2**63 - 1, 2**24 + 1, -(2**33)], dtype)
     for carrier in ("float32", "float64"):
-        digits = losses._digits(labels, carrier)
+        digits = batch._digits(labels, carrier)
         assert digits.dtype == carrier
         assert digits.shape == (8, 4)
-        np.testing.assert_array_equal(losses._from_digits(digits, labels.dtype), labels)
+        np.testing.assert_array_equal(batch._from_digits(digits, labels.dtype), labels)
 
 
 TWO_REPLICAS = """
