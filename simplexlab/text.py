@@ -1,9 +1,11 @@
 """What a terminal is given: the one place where text from files, options and other people becomes printable."""
 
+import codecs
 import contextlib
 import os
 import re
 import sys
+import unicodedata
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -18,6 +20,61 @@ UNPRINTABLE = re.compile(
 )
 REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 LONGEST_WORD, LONGEST_LINE = 240, 700
+
+# What stands in for a character that an encoding lacks: one cell for one cell, so that pictures keep their shape.
+_ALIKE = {
+    "-": "−–—─━╌┄╸╺▔",
+    "|": "│┃┆┊┤├‖▌▐▏▎",
+    "+": "┌┐└┘┬┴┼╭╮╰╯±✓",
+    "#": "█▉▊▋▍▀■◆★▰▇▆▅",
+    "=": "▄▃",
+    "%": "≡",
+    "_": "▂▁",
+    "~": "≈…",
+    "x": "✗×",
+    "*": "·•",
+    "o": "●○◦",
+    ".": "▱",
+    ">": "→▶▷⟩≥⏎",
+    "<": "←◀◁⟨≤",
+    "^": "↑▲△",
+    "v": "↓▼▽",
+    '"': "“”",
+    "'": "‘’",
+    "a": "α",
+    "b": "β",
+    "e": "ε",
+    "g": "γ",
+    "h": "η½",
+    "l": "λ",
+    "m": "μ",
+    "p": "π",
+    "r": "ρ",
+    "s": "σ",
+    "t": "τ",
+    "S": "Σ",
+    "P": "Π",
+}
+_STANDS_IN = {ord(one): letter for letter, alike in _ALIKE.items() for one in alike}
+NEAREST = "simplexlab.nearest"
+
+
+def _nearest(error: UnicodeError) -> tuple[str, int]:
+    """Replace what cannot be encoded by the ASCII character that looks most like it, `?` where none does."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letters = (_ascii(letter) for letter in error.object[error.start : error.end])
+    return "".join(letters), error.end
+
+
+def _ascii(letter: str) -> str:
+    if ord(letter) in _STANDS_IN:
+        return _STANDS_IN[ord(letter)]
+    plain = unicodedata.normalize("NFKD", letter)[0]
+    return plain if plain.isascii() and plain.isprintable() else "?"
+
+
+codecs.register_error(NEAREST, _nearest)
 
 
 def printable(text: str) -> str:
@@ -52,11 +109,11 @@ class PrintableStream:
 
 @contextlib.contextmanager
 def printable_output() -> Iterator[None]:
-    """Within the block stdout and stderr take printable text, and replace what their encoding does not have."""
+    """Within the block stdout and stderr take printable text, and the nearest of what their encoding does not have."""
     saved = sys.stdout, sys.stderr
     for stream in saved:
         if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=NEAREST)
     sys.stdout, sys.stderr = (PrintableStream(stream) for stream in saved)
     try:
         yield

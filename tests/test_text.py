@@ -1,5 +1,6 @@
 import ast
 import io
+import re
 import sys
 import unicodedata
 from pathlib import Path
@@ -7,10 +8,11 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.table import Table
 
 import simplexlab
-from simplexlab.text import LONGEST_LINE, console, one_line, printable, printable_output
+from simplexlab.text import LONGEST_LINE, NEAREST, console, one_line, printable, printable_output
 
 ESCAPES = ("\x1b[2J", "\x1b]0;title\x07", "\x9b31m", "\x08\x08", "\r", "\x7f", "\u202e", "\u2066", "\u2028", "\udcff")
 BIDIRECTIONAL = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}
@@ -84,3 +86,16 @@ def test_consoles_are_made_in_one_place():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", getattr(node.func, "attr", None)) == "Console":
                 raise AssertionError(f"{path}:{node.lineno} makes a console; simplexlab.text.console makes a clean one")
+
+
+@pytest.mark.parametrize(("text", "shown"), [("γ −0.5 ≥ 1", "g -0.5 > 1"), ("│━▁█✗", "|-_#x"), ("é² 全", "e2 ?")])
+def test_what_an_encoding_lacks_keeps_its_cell_and_its_sign(text, shown):
+    assert text.encode("ascii", NEAREST).decode() == shown
+    assert "γ é".encode("latin-1", NEAREST) == b"g \xe9"
+
+
+def test_every_sign_that_stands_in_takes_one_cell():
+    """In ASCII a picture keeps its shape."""
+    for source in Path(simplexlab.__file__).parent.joinpath("tui").rglob("*.py"):
+        for sign in set(re.findall("[^\x00-\x7f\u2800-\u28ff]", source.read_text())):
+            assert len(sign.encode("ascii", NEAREST)) == cell_len(sign), (source.name, sign)

@@ -1,5 +1,6 @@
 """`simplexlab tui`: the terminal interface."""
 
+import io
 import os
 import shlex
 import sys
@@ -10,6 +11,7 @@ from cyclopts import Parameter
 
 from simplexlab.cli.common import WholeNumber
 from simplexlab.errors import RunError, UsageError
+from simplexlab.text import NEAREST
 
 
 def tui(
@@ -49,6 +51,8 @@ def tui(
 
     from simplexlab.tui.app import SimplexLab
 
+    if needs_plain() and isinstance(sys.__stderr__, io.TextIOWrapper):  # what Textual writes to
+        sys.__stderr__.reconfigure(encoding="ascii", errors=NEAREST)
     app = SimplexLab(run_dir, jobs=jobs, plain=plain or needs_plain(), light=light, export_dir=export_dir)
     try:
         app.run()

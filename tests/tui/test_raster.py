@@ -124,3 +124,11 @@ def test_every_cell_has_the_ground_of_the_theme(demo):
                 assert all(part.style and part.style.bgcolor is not None for part in strip if part.text)
 
     drive(demo, steps)
+
+
+def test_words_of_a_legend_that_is_cut_can_still_be_told_apart():
+    entries = [("━", "", words, "94.8%") for words in ("flipped, as given", "flipped, as true", "flipped, as a third")]
+    for room in range(40, 120):
+        cells = ["".join(segment.text for segment in line) for line in arrange(entries, room, most=2)]
+        shown = [part.strip() for line in cells for part in line.split("━") if part.strip()]
+        assert len(set(shown)) == len(shown) == 3, (room, cells)

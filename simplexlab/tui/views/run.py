@@ -140,10 +140,10 @@ def error_chart(
 
 
 MEMORISATION = {
-    "flipped_as_given": "flipped, as given",
-    "flipped_as_true": "flipped, as true",
-    "flipped_as_other": "flipped, as a third",
-    "clean_fitted": "clean, fitted",
+    "flipped_as_given": "given",
+    "flipped_as_true": "true",
+    "flipped_as_other": "third",
+    "clean_fitted": "clean",
 }
 
 
@@ -156,7 +156,9 @@ def memorisation_chart(records: Records, at: float | None = None, total: int | N
     )
     series = tuple(one for one in series if len(one.x))
     marks = divergence(records) + cursor(at)
-    return ChartSpec("Memorisation", y_label="share", series=series, vertical=marks, x_limits=stretch(total))
+    return ChartSpec(
+        "Memorisation of flipped labels", y_label="share", series=series, vertical=marks, x_limits=stretch(total)
+    )
 
 
 def statistics_chart(

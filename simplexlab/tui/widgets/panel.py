@@ -153,8 +153,10 @@ class Panels(Container):
         self._arrange()
 
     def watch_active(self) -> None:
-        """Show the chosen panel."""
+        """Show the chosen panel, and the keys that it has."""
         self._arrange()
+        if self.is_mounted:
+            self.screen.refresh_bindings()
 
     @property
     def panel(self) -> Panel:

@@ -110,23 +110,31 @@ Entry = tuple[str, str, str, str]  # sign, its colour, words, number
 def arrange(entries: list[Entry], room: int, most: int = 1) -> list[list[Segment]]:
     """A legend in at most so many lines: words are shortened until all of it fits, numbers never are.
 
-    A second line is taken only where the words would lose their meaning without it.
+    A second line is taken only where the words would lose their meaning without it. Words that begin alike lose their
+    beginning, so that they can be told apart.
     """
     longest = max((len(words) for *_, words, _ in entries), default=0)
     for lines, shortest in ((1, LEGIBLE), (most, 3), (most, 0)):
         for length in (*range(longest, max(shortest, 3) - 1, -1), *([0] if not shortest else [])):
-            made = _lines(entries, room, length)
+            made = _lines(entries, _shortened([words for *_, words, _ in entries], length), room)
             if len(made) <= lines:
                 return made
     return made[:most]
 
 
-def _lines(entries: list[Entry], room: int, longest: int) -> list[list[Segment]]:
+def _shortened(texts: list[str], longest: int) -> list[str]:
+    if not longest:
+        return ["" for _ in texts]
+    cut = [words if len(words) <= longest else words[: longest - 1] + "…" for words in texts]
+    if len(set(cut)) < len(set(texts)):
+        cut = [words if len(words) <= longest else "…" + words[len(words) - longest + 1 :] for words in texts]
+    return cut
+
+
+def _lines(entries: list[Entry], texts: list[str], room: int) -> list[list[Segment]]:
     lines: list[list[Segment]] = []
     used = room + 1
-    for sign, ink, words, now in entries:
-        if len(words) > longest:
-            words = words[: longest - 1] + "…" if longest else ""
+    for (sign, ink, _, now), words in zip(entries, texts, strict=True):
         text = "".join(f" {part}" for part in (words, now) if part)
         width = len(sign + text)
         if used + width > room:
