@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from simplexlab.theory import Floor
 
 FEATURES = ("free", "nonnegative")
-BATCHES = 128
 BLOCK = 8192
 SAMPLE = 300
 MEMORISATION = ("flipped_as_given", "flipped_as_true", "flipped_as_other", "clean_fitted")
@@ -27,7 +26,7 @@ class Criterion:
 
     Attributes:
         objective: entry of the table, or one of one's own.
-        batch_size: samples of a batch, drawn with replacement.
+        batch_size: images of a batch.
         nonnegative: whether the encoder ends in a ReLU, so that the orthogonal frame is its optimum.
         policy: the classifier that judges the fit: head, class-means or probe.
         options: the objective's own options, all of them.
@@ -35,6 +34,7 @@ class Criterion:
         seed: seed of the random batches.
         sample_losses: arrays of labels (n,) and outputs (n, ·) → loss of each sample, float (n,); needed by an
             objective that does not say itself how its loss is measured.
+        views, per_class: how batches are drawn, see `simplexlab.objectives.Known`.
     """
 
     objective: Objective
@@ -45,6 +45,8 @@ class Criterion:
     radius: float | None = None
     seed: int = 0
     sample_losses: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    views: int = 1
+    per_class: int = 0
 
 
 @dataclass(frozen=True)
@@ -201,13 +203,15 @@ def measure_loss(
         features=FEATURES[criterion.nonnegative],
         radius=radius,
         weights=weights,
+        views=criterion.views,
+        per_class=criterion.per_class,
     )
     floor = None if objective.floor is None else objective.floor(known)
     generator = np.random.default_rng([criterion.seed, iteration])
     if objective.measure is not None:
         loss, excess, error = objective.measure(train.values, train.labels, known, floor, generator)
     else:
-        loss, error = _mean_loss(train, criterion, weights, generator)
+        loss, error = _mean_loss(train, criterion, known, generator)
         excess = None if floor is None else loss - floor.value
     record = {
         "loss": loss,
@@ -226,7 +230,7 @@ def measure_loss(
 
 
 def _mean_loss(
-    train: Representations, criterion: Criterion, weights: np.ndarray | None, generator: np.random.Generator
+    train: Representations, criterion: Criterion, known: Known, generator: np.random.Generator
 ) -> tuple[float, float | None]:
     """Mean loss of an objective that does not say how it is measured, and its standard error.
 
@@ -235,14 +239,14 @@ def _mean_loss(
     """
     if criterion.sample_losses is None:
         raise ValueError(f"the loss of {criterion.objective.name} cannot be computed without its Keras parts")
-    if weights is not None:
+    if known.weights is not None:
         total = 0.0
         for start in range(0, len(train.labels), BLOCK):
             part = slice(start, start + BLOCK)
-            logits = train.values[part] @ weights.T.astype(train.values.dtype)
+            logits = train.values[part] @ known.weights.T.astype(train.values.dtype)
             total += float(np.sum(criterion.sample_losses(train.labels[part], logits), dtype=np.float64))
         return total / len(train.labels), None
-    indices = generator.integers(0, len(train.labels), size=(BATCHES, criterion.batch_size))
+    indices = known.batches(train.labels, generator)
     means = np.array(
         [np.mean(criterion.sample_losses(train.labels[rows], train.values[rows]), dtype=np.float64) for rows in indices]
     )

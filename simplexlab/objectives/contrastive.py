@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from simplexlab.theory import Floor
 
-BATCHES = 128
-
 
 def make_loss(options: Mapping[str, Any], dtype: str) -> "keras.losses.Loss":
     """The contrastive loss of representations that lie on the sphere of radius 1/√τ already."""
@@ -29,24 +27,34 @@ def radius(options: Mapping[str, Any]) -> float:
 
 
 def floor(known: Known) -> "Floor":
-    """The least expected loss of a batch drawn with replacement from these class counts, summed over its anchors.
+    """The least expected loss of a batch, summed over its anchors, by the law that these batches are drawn by.
 
-    Fewer positives change neither it nor the loss that is measured: given the draws of a batch their order is uniform,
-    so the first M positives after an anchor are a uniform choice, and the mean over them has the expectation of the
-    mean over all.
+    Fewer positives change neither it nor the loss that is measured: given the draws of a batch their order is uniform
+    within classes, so the first M positives after an anchor are a uniform choice, and the mean over them has the
+    expectation of the mean over all.
     """
     counts = tuple(map(int, known.class_counts))
-    return _floor(counts, known.batch_size, known.radius, known.dimension, known.features)
+    return _floor(counts, known.batch_size, known.views, known.per_class, known.radius, known.dimension, known.features)
 
 
 @lru_cache(maxsize=16)  # it is the same at every evaluation of a run
-def _floor(counts: tuple[int, ...], batch_size: int, radius: float, dimension: int, features: str) -> "Floor":
+def _floor(
+    counts: tuple[int, ...],
+    batch_size: int,
+    views: int,
+    per_class: int,
+    radius: float,
+    dimension: int,
+    features: str,
+) -> "Floor":
     import numpy as np
 
     from simplexlab import theory
 
-    shares = np.array(counts) / sum(counts)
-    return theory.sc_floor(shares, batch_size, radius=radius, dimension=dimension, features=features)
+    shape = {"radius": radius, "dimension": dimension, "features": features}
+    if per_class:
+        return theory.sc_floor_of_composition([views * per_class] * len(counts), **shape)
+    return theory.sc_floor(np.array(counts) / sum(counts), batch_size, views=views, **shape)
 
 
 def measure(
@@ -61,18 +69,19 @@ def measure(
 
     from simplexlab import theory
 
-    indices = generator.integers(0, len(labels), size=(BATCHES, known.batch_size))
+    indices = known.batches(labels, generator)
     losses = theory.sc_loss_batches(values, labels, indices)
-    offsets = known.num_classes * np.arange(BATCHES)[:, None]
-    counts = np.bincount((labels[indices] + offsets).ravel(), minlength=BATCHES * known.num_classes)
-    counts = counts.reshape(BATCHES, known.num_classes)
+    number = len(indices)
+    offsets = known.num_classes * np.arange(number)[:, None]
+    counts = np.bincount((labels[indices] + offsets).ravel(), minlength=number * known.num_classes)
+    counts = counts.reshape(number, known.num_classes)
     reached = floor.value if floor.best_known is None else floor.best_known  # by the optimal configuration
     if floor.points is None:
         differences = losses - theory.composition_value(counts, known.radius, features=known.features)
     else:
         differences = losses - theory.sc_composition_value(counts, floor.points @ floor.points.T)
     loss = reached + float(differences.mean())
-    return loss, loss - floor.value, float(differences.std(ddof=1) / np.sqrt(BATCHES))
+    return loss, loss - floor.value, float(differences.std(ddof=1) / np.sqrt(number))
 
 
 OBJECTIVES = (

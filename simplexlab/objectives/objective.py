@@ -18,6 +18,7 @@ JUDGES = ("head", "class-means")
 MARKERS = "osD^v<>ph*PX"
 LARGEST_COUNT = 2**31 - 1  # TensorFlow counts in int32
 SMALLEST, LARGEST = 1e-30, 1e30  # of float32, with room for a product
+BATCHES = 128  # that a loss which couples the samples of a batch is measured on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +78,13 @@ class Known:
         class_counts: points of each class with the labels given, int64, shape (K,).
         dimension: h of the representations that are judged.
         options: the objective's own options.
-        batch_size: samples of a batch, drawn with replacement.
+        batch_size: images of a batch.
         features: `free`, or `nonnegative` where the encoder ends in a ReLU.
         radius: largest norm of a representation, or the radius of their sphere.
         weights: rows of the head, shape (K, h), or None without one.
+        views: points that each image gives to the batch, such as two augmentations.
+        per_class: images of each class in a batch, drawn with replacement within the class; 0 where all images are
+            drawn alike, with replacement.
     """
 
     class_counts: "np.ndarray"
@@ -90,11 +94,37 @@ class Known:
     features: Literal["free", "nonnegative"]
     radius: float
     weights: "np.ndarray | None" = None
+    views: int = 1
+    per_class: int = 0
 
     @property
     def num_classes(self) -> int:
         """K."""
         return len(self.class_counts)
+
+    def batches(self, labels: "np.ndarray", generator: "np.random.Generator", number: int = BATCHES) -> "np.ndarray":
+        """Draw random batches by the law that training draws them by.
+
+        The views of an image are the same point here: representations are those of images without augmentation.
+
+        Args:
+            labels: of all points, each class with one, shape (N,).
+            generator: source of the draws.
+            number: of batches.
+
+        Returns:
+            Indices of the points of each batch, int64, shape (number, views·batch_size).
+        """
+        import numpy as np
+
+        shape = (number, self.batch_size)
+        if self.per_class:
+            counts, classes = np.bincount(labels), np.arange(self.batch_size) % self.num_classes
+            within = generator.integers(0, counts[classes], size=shape)
+            indices = np.argsort(labels, kind="stable")[(np.cumsum(counts) - counts)[classes] + within]
+        else:
+            indices = generator.integers(0, len(labels), size=shape)
+        return np.tile(indices, (1, self.views))
 
 
 @dataclass(frozen=True, kw_only=True)
