@@ -45,7 +45,7 @@ def test_the_loop_sends_no_images_and_labels(found):
 
 def test_nothing_but_the_counter_runs_on_the_host(found):
     _, cases = found
-    assert len(cases) == 3
+    assert {name.split()[0] for name in cases if name.endswith("with augmentation")} == {"ce", "sc"}
     for case in cases.values():
         for graph in ("step", "encode"):
             assert case[graph]["copies"] == []
