@@ -84,7 +84,7 @@ def batch_of(y_true, y_pred) -> Batch:
 
 
 def positions_of(values):
-    """The positions 0, 1, … of a batch: constants where its size is known, and int64, as GPUs leave int32 to the host."""
+    """The positions 0, 1, … of a batch: constants where its size is known; int64, as GPUs leave int32 to the host."""
     size = values.shape[0]
     return ops.arange(ops.shape(values)[0], dtype="int64") if size is None else ops.convert_to_tensor(np.arange(size))
 
