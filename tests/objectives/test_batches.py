@@ -68,7 +68,7 @@ def test_the_measured_loss_is_that_of_batches_by_the_same_law(law):
     loss, excess, error = sc.measure(points, UNBALANCED, there, floor, generator)
     # Drawn here, one class after another.
     if m := law.get("per_class"):
-        places = [np.flatnonzero(UNBALANCED == label) for label in range(4)]
+        places = [np.flatnonzero(label == UNBALANCED) for label in range(4)]
         drawn = np.concatenate([place[generator.integers(0, len(place), (20_000, m))] for place in places], axis=1)
     else:
         drawn = generator.integers(0, 60, (20_000, batch_size))
