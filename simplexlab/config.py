@@ -5,6 +5,7 @@ whose default is None take their value from the recipe of the dataset (`RECIPES`
 """
 
 import dataclasses
+import math
 import shlex
 import types
 import typing
@@ -95,6 +96,19 @@ class Experiment:
     )
     iterations: int | None = option(None, "Training steps.", minimum=1)
     batch_size: int | None = option(None, "Images a step over all replicas, drawn with replacement.", minimum=3)
+    views: int | None = option(
+        None,
+        "Points that each drawn image gives to the batch: itself, or 2 augmentations of it. By default "
+        + "".join(f"{name} {entry.views}, " for name, entry in objectives.table().items() if entry.views > 1)
+        + "else 1.",
+        minimum=1,
+        maximum=2,
+    )
+    balanced_batches: bool = option(
+        False,
+        "As many images of each class in every batch, drawn with replacement within the class; the batch size is a "
+        "multiple of the number of classes.",
+    )
     learning_rate: float = option(0.1, "Learning rate at the first step.", above=0.0)
     schedule: Literal["polynomial", "cosine", "constant"] = option(
         "polynomial", "Annealing: polynomial of power 5 (the authors'), cosine, constant."
@@ -103,7 +117,11 @@ class Experiment:
         1e-4, "L2 term on every trained parameter: weight_decay/2 · ‖θ‖² in the objective.", minimum=0.0
     )
     momentum: float = option(0.9, "Momentum of SGD.", minimum=0.0, below=1.0)
-    augment: bool | None = option(None, "Random crop after padding and horizontal flip, each with probability ½.")
+    augment: bool | None = option(
+        None,
+        "Random crop after padding and horizontal flip, each with probability ½; on by default where the objective "
+        "takes two views.",
+    )
     evaluate_every: int | None = option(None, "Iterations between evaluations.", minimum=1)
     evaluate_at: Literal["interval", "dense"] | None = option(
         None, "interval: at every interval; dense: also at 1, 2, 5, 10, 20, 50 and 100, when the simplex forms."
@@ -151,6 +169,16 @@ class Experiment:
             return "digits"
         return "small" if kind != "tfds" or tfds_base(self.dataset) in SMALL_DATASETS else "paper"
 
+    def defaults(self, objective: objectives.Objective) -> dict[str, Any]:
+        """The defaults that dataset and objective give: those of the recipe, and the views with their augmentation."""
+        augment = {"augment": True} if objective.views > 1 else {}
+        return RECIPES[self.recipe] | {"views": objective.views} | augment
+
+    @property
+    def points(self) -> int:
+        """Points of a batch that the encoder and the loss see, over all replicas: each image as often as its views."""
+        return self.batch_size * (self.views or 1)  # runs of earlier versions say nothing of views
+
     @property
     def policy(self) -> str:
         """The classifier that judges the fit, `auto` resolved: head, class-means or probe."""
@@ -166,8 +194,8 @@ class Experiment:
             UsageError: an option is out of range or does not go with another one.
         """
         objective = self.objective if stand_in is None else stand_in
-        recipe = RECIPES[self.recipe]
-        chosen = {name: value for name, value in recipe.items() if getattr(self, name) is None}
+        defaults = self.defaults(objective)
+        chosen = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         chosen |= {"dataset": as_path(self.dataset), "loss": own.absolute(self.loss)}
         options = objective.resolve(self.options) if stand_in is None else self.options
         experiment = dataclasses.replace(self, **chosen, options=options)
@@ -190,8 +218,14 @@ class Experiment:
             raise UsageError(f"--fit-policy head: {objective.name} trains no head; take class-means or probe")
         if self.balanced and self.corruption != "flip":
             raise UsageError("--balanced goes with --corruption flip: uniform resampling does not keep class counts")
-        kind, devices = parse_devices(self.devices)
-        replicas = devices if kind == "cpu" else len(devices) if kind == "gpu" else 1
+        if self.views > 1 and not self.augment:
+            raise UsageError(
+                f"--views {self.views} goes with --augment: without augmentation the views of an image are the same; "
+                "take --augment or --views 1"
+            )
+        if objective.refuses and (reason := objective.refuses(self.options, self.views, self.balanced_batches)):
+            raise UsageError(reason)
+        replicas = replicas_of(self.devices)
         check_batch(self.batch_size, replicas)
         if self.jit and replicas > 1:
             raise UsageError("--jit works on one device: TensorFlow cannot compile the collectives between replicas")
@@ -217,19 +251,19 @@ class Experiment:
     def command_line(self) -> str:
         """The shell command that repeats this experiment: every option that differs from its default."""
         words = ["simplexlab", "train"]
-        recipe = RECIPES[self.recipe]
+        objective = objectives.named(self.loss)
+        by_default = self.defaults(objective)
         for field in dataclasses.fields(self):
             if field.name == "options":
                 continue
             value = getattr(self, field.name)
-            default = recipe.get(field.name, field.default) if field.default is None else field.default
+            default = by_default.get(field.name, field.default) if field.default is None else field.default
             if value is None or (value == default and field.name != "loss"):
                 continue
             if isinstance(value, bool):
                 words.append(flag(field.name) if value else flag(field.name, negative=True))
             else:
                 words += [flag(field.name), format_value(value)]
-        objective = objectives.named(self.loss)
         defaults = {option.name: option.default for option in objective.options}
         for name, value in self.options.items():
             if name not in defaults:  # of a file of one's own
@@ -310,9 +344,43 @@ def parse_devices(text: str) -> tuple[str, list[int] | int | None]:
     raise UsageError(f"--devices {text!r} is not understood; it {known}")
 
 
+def replicas_of(text: str) -> int:
+    """How many replicas `--devices` asks for; 1 where it leaves that to the machine.
+
+    Raises:
+        UsageError: as of `parse_devices`.
+    """
+    kind, devices = parse_devices(text)
+    return {"cpu": lambda: devices, "gpu": lambda: len(devices)}.get(kind, lambda: 1)()
+
+
 def check_batch(batch_size: int, replicas: int) -> None:
     """Raise a UsageError where the global batch does not divide among the replicas."""
     if batch_size % replicas:
         lower = batch_size - batch_size % replicas
         near = f"{lower} or {lower + replicas}" if lower else f"{replicas}"
         raise UsageError(f"--batch-size {batch_size} does not divide among {replicas} replicas; take {near}")
+
+
+def class_share(experiment: Experiment, num_classes: int) -> int:
+    """Images of each class in a batch: m where batches are balanced, 0 where all images are drawn alike.
+
+    Raises:
+        UsageError: the batch does not divide among the classes, or no point would have a positive.
+    """
+    if not experiment.balanced_batches:
+        return 0
+    unit = math.lcm(num_classes, replicas_of(experiment.devices))
+    least = 2 * num_classes if experiment.views == 1 and experiment.objective.head == "none" else num_classes
+    if experiment.batch_size % num_classes or experiment.batch_size < least:
+        lower = experiment.batch_size - experiment.batch_size % unit
+        near = sorted({max(size, unit * -(-least // unit)) for size in (lower, lower + unit)})
+        reason = (
+            f"does not divide among the {num_classes} classes"
+            if experiment.batch_size % num_classes
+            else "has one image of each class, so that none has a positive"
+        )
+        raise UsageError(
+            f"--balanced-batches: --batch-size {experiment.batch_size} {reason}; take {' or '.join(map(str, near))}"
+        )
+    return experiment.batch_size // num_classes

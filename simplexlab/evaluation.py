@@ -138,7 +138,7 @@ def optimum_of(
         return standard
     rows = floor.weights if floor.weights is not None else floor.points
     fixed = weights is not None and criterion.objective.head == "fixed"
-    balanced = bool((class_counts == class_counts[0]).all())
+    balanced = bool(criterion.per_class or (class_counts == class_counts[0]).all())
     # A fixed simplex leaves free points of balanced classes the simplex itself.
     is_standard = balanced and floor.best_known is None and not (fixed and criterion.nonnegative)
     return geometry.Optimum(
@@ -195,8 +195,9 @@ def measure_loss(
         radius = objective.radius(criterion.options) if criterion.radius is None else criterion.radius
     else:
         radius = float(np.sqrt(np.einsum("ij,ij->i", train.values, train.values, dtype=np.float64).max()))
+    counts = np.bincount(train.labels)
     known = Known(
-        class_counts=np.bincount(train.labels),
+        class_counts=np.full_like(counts, counts.max()) if criterion.per_class and weights is not None else counts,
         dimension=train.values.shape[1],
         options=criterion.options,
         batch_size=criterion.batch_size,
@@ -208,11 +209,14 @@ def measure_loss(
     )
     floor = None if objective.floor is None else objective.floor(known)
     generator = np.random.default_rng([criterion.seed, iteration])
-    if objective.measure is not None:
-        loss, excess, error = objective.measure(train.values, train.labels, known, floor, generator)
+    if known.per_class and weights is not None:
+        # Each class counts alike in training, whatever its count.
+        parts = [_of_class(train, label) for label in range(known.num_classes)]
+        measured = [_measured(part, criterion, known, floor, generator) for part in parts]
+        loss = float(np.mean([loss for loss, _, _ in measured]))
+        excess, error = None if floor is None else loss - floor.value, None
     else:
-        loss, error = _mean_loss(train, criterion, known, generator)
-        excess = None if floor is None else loss - floor.value
+        loss, excess, error = _measured(train, criterion, known, floor, generator)
     record = {
         "loss": loss,
         "bound": None if floor is None else floor.value,
@@ -227,6 +231,24 @@ def measure_loss(
         free = objective.floor(replace(known, features="free")).value
         record |= {"free_bound": free, "gap_architecture": floor.value - free, "gap_optimisation": excess}
     return record, floor
+
+
+def _of_class(points: Representations, label: int) -> Representations:
+    return Representations(points.values[points.labels == label], points.labels[points.labels == label])
+
+
+def _measured(
+    train: Representations,
+    criterion: Criterion,
+    known: Known,
+    floor: "Floor | None",
+    generator: np.random.Generator,
+) -> tuple[float, float | None, float | None]:
+    """Loss, excess over the floor and the standard error of an objective on some points."""
+    if criterion.objective.measure is not None:
+        return criterion.objective.measure(train.values, train.labels, known, floor, generator)
+    loss, error = _mean_loss(train, criterion, known, generator)
+    return loss, None if floor is None else loss - floor.value, error
 
 
 def _mean_loss(

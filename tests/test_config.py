@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simplexlab.cli.options import as_experiment, experiment_options
-from simplexlab.config import RECIPES, Experiment, field_choices, parse_devices
+from simplexlab.config import RECIPES, Experiment, class_share, field_choices, parse_devices
 from simplexlab.encoder_name import ENCODERS
 from simplexlab.errors import UsageError
 
@@ -69,6 +69,14 @@ def test_a_given_value_wins_over_the_recipe():
         ({"devices": "gpu:0,gpu:0"}, "names a GPU twice"),
         ({"loss": "sc", "fit_policy": "head"}, "sc trains no head"),
         ({"balanced": True, "corruption": "uniform"}, "--balanced goes with --corruption flip"),
+        ({"loss": "sc", "views": 2}, "--views 2 goes with --augment: without augmentation the views of an image"),
+        ({"loss": "ce", "views": 2, "augment": False}, "take --augment or --views 1"),
+        ({"views": 0}, "--views 0 must be at least 1"),
+        ({"views": 3, "augment": True}, "--views 3 must be at most 2"),
+        (
+            {"loss": "sc", "views": 2, "augment": True, "options": {"positives": 3}},
+            "--positives 3 goes with --views 1",
+        ),
     ],
 )
 def test_bad_values_are_told_in_one_line(wrong, told):
@@ -99,6 +107,32 @@ def test_devices_that_are_not(text):
         parse_devices(text)
 
 
+@pytest.mark.parametrize(
+    ("options", "classes", "told"),
+    [
+        ({"batch_size": 128}, 10, "--batch-size 128 does not divide among the 10 classes; take 120 or 130"),
+        ({"batch_size": 9, "devices": "cpu:3"}, 10, "take 30"),
+        ({"batch_size": 30, "devices": "cpu:2"}, 4, "take 28 or 32"),
+        ({"batch_size": 10, "loss": "sc"}, 10, "has one image of each class, so that none has a positive; take 20"),
+    ],
+)
+def test_balanced_batches_that_are_not(options, classes, told):
+    experiment = Experiment(balanced_batches=True, **options).resolve()
+    with pytest.raises(UsageError) as error:
+        class_share(experiment, classes)
+    assert told in str(error.value)
+    suggested = [int(number) for number in str(error.value).rsplit("take ", 1)[1].split(" or ")]
+    for size in suggested:
+        assert class_share(dataclasses.replace(experiment, batch_size=size).resolve(), classes) == size // classes
+
+
+def test_images_of_a_class_in_a_balanced_batch():
+    two = {"views": 2, "augment": True, "loss": "sc"}
+    assert class_share(Experiment(batch_size=120, balanced_batches=True).resolve(), 10) == 12
+    assert class_share(Experiment(batch_size=10, balanced_batches=True, **two).resolve(), 10) == 1
+    assert class_share(Experiment(batch_size=128).resolve(), 10) == 0
+
+
 def test_every_option_is_explained():
     for field in dataclasses.fields(Experiment):
         assert field.metadata["help"].endswith("."), field.name
@@ -113,14 +147,18 @@ losses_and_options = st.sampled_from(sorted(OWN_OPTIONS)).flatmap(
     lambda loss: st.tuples(st.just(loss), OWN_OPTIONS[loss])
 )
 experiments = st.builds(
-    lambda chosen, **fields: Experiment(loss=chosen[0], options=chosen[1], **fields),
+    lambda chosen, sampled, **fields: Experiment(
+        loss=chosen[0], options=chosen[1], views=sampled[0], augment=sampled[1], **fields
+    ),
     losses_and_options,
+    # Two views go with augmentation.
+    st.sampled_from([(None, None), (None, True), (1, False), (1, True), (2, True)]),
     corrupt=st.floats(0, 1),
     dataset=st.sampled_from(["digits", "cifar10", "my images.npz"]),
     encoder=st.none() | st.sampled_from(ENCODERS),
     width=st.none() | st.integers(1, 4096),
     iterations=st.none() | st.integers(1, 10**6),
-    augment=st.none() | st.booleans(),
+    balanced_batches=st.booleans(),
     until_fit=st.booleans(),
     name=st.none() | st.sampled_from(["a", "two words"]),
 )

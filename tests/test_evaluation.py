@@ -144,6 +144,23 @@ def test_the_optimum_of_unbalanced_labels_has_no_excess_and_is_shown(loss, nonne
     np.testing.assert_allclose(shown @ shown.T, floor.points @ floor.points.T, atol=1e-5)
 
 
+def test_balanced_batches_weigh_the_classes_alike_where_a_head_is_trained():
+    generator = np.random.default_rng(3)
+    points = generator.normal(size=(100, 6)) + 2 * geometry.regular_simplex(4, 6)[UNBALANCED]
+    weights = generator.normal(size=(4, 6))
+    chosen = objective("ce", batch_size=12, per_class=3)
+    record = evaluate(Representations(points, UNBALANCED), None, chosen, weights).record
+    by_class = [
+        theory.ce_loss(points[label == UNBALANCED], np.full(np.sum(label == UNBALANCED), label), weights)
+        for label in range(4)
+    ]
+    assert record["loss"] == pytest.approx(np.mean(by_class), rel=1e-12)
+    norm = np.linalg.norm(points, axis=1).max()
+    assert record["bound"] == pytest.approx(theory.ce_bound_frobenius(4, norm, np.linalg.norm(weights)), rel=1e-9)
+    assert record["excess"] == pytest.approx(record["loss"] - record["bound"])
+    assert record["optimum_name"] == "simplex"
+
+
 def test_paired_excess_estimates_the_loss_over_all_batches():
     generator = np.random.default_rng(0)
     points = noisy(generator, math.sqrt(2))

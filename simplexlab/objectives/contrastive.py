@@ -26,6 +26,16 @@ def radius(options: Mapping[str, Any]) -> float:
     return 1 / math.sqrt(options["temperature"])
 
 
+def refuses(options: Mapping[str, Any], views: int, balanced: bool) -> str | None:
+    """Two views of an image have fixed places in a batch, so that the first positives are no uniform choice."""
+    if options["positives"] and views > 1:
+        return (
+            f"--positives {options['positives']} goes with --views 1: with two views the first positives after an "
+            "anchor are not drawn alike; take --positives 0 for all of them"
+        )
+    return None
+
+
 def floor(known: Known) -> "Floor":
     """The least expected loss of a batch, summed over its anchors, by the law that these batches are drawn by.
 
@@ -114,6 +124,7 @@ OBJECTIVES = (
         remedy="lower --learning-rate or raise --temperature",
         floor=floor,
         measure=measure,
+        refuses=refuses,
         in_paper=True,
     ),
 )

@@ -156,6 +156,8 @@ class Objective:
         measure: representations, labels, what is known, floor, generator → (loss, excess, standard error); None for
             the mean over all points (head) or over the anchors of random batches (no head).
         make_head: (options, K, h, seed) → Keras layer from representations to logits, for a fixed head.
+        views: points that each image gives to a batch by default: 1, or 2 augmentations of it.
+        refuses: (options, views, whether batches are balanced) → why they do not go together; None where they do.
         source: the file that it came from, None for an entry of the table.
     """
 
@@ -178,6 +180,8 @@ class Objective:
     floor: Callable[[Known], "Floor"] | None = field(default=None, repr=False)
     measure: Callable[..., tuple[float, float | None, float | None]] | None = field(default=None, repr=False)
     make_head: Callable[..., Any] | None = field(default=None, repr=False)
+    views: int = 1
+    refuses: Callable[[Mapping[str, Any], int, bool], str | None] | None = field(default=None, repr=False)
     source: str | None = None
 
     def __post_init__(self) -> None:
@@ -199,6 +203,8 @@ class Objective:
             raise ValueError("a fixed head needs make_head, and no other head takes it")
         if (self.loss is None) == (self.make_loss is None):
             raise ValueError("an objective has either loss or make_loss")
+        if self.views not in (1, 2):
+            raise ValueError(f"views {self.views!r} is neither 1 nor 2")
 
     @property
     def representation(self) -> str:

@@ -103,6 +103,7 @@ EXPERIMENT = {
     "width": Key("whole", "channels of the encoder's first stage", minimum=1),
     "dimension": Key("whole", "dimension of the representation", minimum=1, optional=True),
     "batch_size": Key("whole", "images a step", minimum=1, optional=True),
+    "views": Key("whole", "points that each image gives to a batch", minimum=1, optional=True),
     "learning_rate": Key("number", "learning rate at the first step", **COUNT, optional=True),
     "schedule": Key("text", "annealing of the learning rate"),
     "evaluate_every": Key("whole", "iterations between evaluations", minimum=1, optional=True),
@@ -114,7 +115,7 @@ EXPERIMENT = {
 EXPERIMENT |= {
     **{
         name: Key("truth", "see `simplexlab train --help`", optional=True)
-        for name in ("balanced", "augment", "until_fit", "jit")
+        for name in ("balanced", "balanced_batches", "augment", "until_fit", "jit")
     },
     **{
         name: Key("text", "see `simplexlab train --help`", optional=True)

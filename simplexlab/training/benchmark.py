@@ -65,7 +65,7 @@ def _measure(experiment: Experiment, dataset: Dataset, seconds: float) -> dict[s
     rate = float(np.median(rates))
     with runtime.numpy_threads(experiment.threads):
         evaluation = _evaluation_seconds(loop, experiment, dataset, labels)
-    flops = forward_flops(export_model(learner.encoder), experiment.batch_size) * 3
+    flops = forward_flops(export_model(learner.encoder), experiment.points) * 3
     gpus = sum(device.startswith("GPU") for device in machine.devices)
     peak = matrix_peak(machine.devices[0], experiment.precision) * max(1, gpus)  # CPU replicas share one CPU
     return {
@@ -74,7 +74,7 @@ def _measure(experiment: Experiment, dataset: Dataset, seconds: float) -> dict[s
         "xla": machine.jit,
         "steps_per_second": rate,
         "steps_per_second_quartiles": np.quantile(rates, [0.25, 0.75]).tolist(),
-        "images_per_second": rate * experiment.batch_size,
+        "images_per_second": rate * experiment.points,
         "compile_seconds": compiled,
         "flops_per_step": flops,
         "peak_flops_per_second": peak,
@@ -109,7 +109,7 @@ def _rates(loop: Any, done: int, seconds: float) -> list[float]:
 
 
 def _evaluation_seconds(loop: Any, experiment: Experiment, dataset: Dataset, labels: np.ndarray) -> float:
-    criterion = criterion_of(experiment)
+    criterion = criterion_of(experiment, dataset.num_classes)
     times = []
     for repeat in range(4):
         began = time.perf_counter()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from simplexlab import objectives
-from simplexlab.config import Experiment, flag, format_value
+from simplexlab.config import Experiment, class_share, flag, format_value
 from simplexlab.data import Dataset, corrupt_labels, load, require
 from simplexlab.dataset_name import dataset_kind, dataset_stem
 from simplexlab.errors import UsageError
@@ -74,6 +74,7 @@ def prepare(experiment: Experiment, cluster: Cluster) -> Task:
         num_classes=dataset.num_classes,
     )
     check_classes(labels, dataset.num_classes)
+    class_share(experiment, dataset.num_classes)
     return Task(experiment, dataset, labels, np.flatnonzero(labels != dataset.true_labels), cluster, started)
 
 
@@ -123,10 +124,11 @@ def check_step_memory(experiment: Experiment, dataset: Dataset, started: runtime
         width=experiment.width,
         dimension=experiment.dimension,
         num_classes=dataset.num_classes,
-        batch_size=-(-experiment.batch_size // len(started.cluster.workers)),
+        batch_size=-(-experiment.points // len(started.cluster.workers)),
         precision=experiment.precision,
     )
     what = f"a step with --batch-size {experiment.batch_size}, --width {experiment.width}"
+    what += f", --views {experiment.views}" if experiment.views > 1 else ""
     what += "" if experiment.dimension is None else f", --dimension {experiment.dimension}"
     check_memory(needed, what, "take less of one of them")
 
@@ -161,11 +163,12 @@ def describe(task: Task) -> dict[str, Any]:
     }
 
 
-def criterion_of(experiment: Experiment, keras_loss: Any = None) -> Criterion:
+def criterion_of(experiment: Experiment, num_classes: int, keras_loss: Any = None) -> Criterion:
     """What the evaluation needs to know of a resolved experiment.
 
     Args:
         experiment: the options.
+        num_classes: K.
         keras_loss: the Keras loss, for objectives whose loss the evaluation computes by it.
     """
     from simplexlab.models import is_nonnegative
@@ -178,6 +181,8 @@ def criterion_of(experiment: Experiment, keras_loss: Any = None) -> Criterion:
         options=experiment.options,
         seed=experiment.seed,
         sample_losses=None if keras_loss is None else _of_arrays(keras_loss),
+        views=experiment.views or 1,  # runs of earlier versions say nothing of views
+        per_class=class_share(experiment, num_classes),
     )
 
 

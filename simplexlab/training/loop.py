@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import tensorflow as tf
 
-from simplexlab.config import Experiment
+from simplexlab.config import Experiment, class_share
 from simplexlab.data import Dataset
 from simplexlab.data.augmentation import augment
-from simplexlab.data.sampling import batch_indices
+from simplexlab.data.sampling import BalancedBatches, batch_indices
 from simplexlab.training.learner import Learner
 from simplexlab.training.runtime import Runtime
 
@@ -23,9 +23,9 @@ HOST = "CPU:0"
 class Loop:
     """Runs training steps and encodes whole splits, with the images resident on every device.
 
-    Step t draws the indices of its global batch from (seed, t) alone; replica r of R takes the r-th share. So one
-    device, several replicas and a resumed run see the same batches, and the loss of step t does not depend on how
-    many steps a graph call runs.
+    Step t draws the indices of its global batch from (seed, t) alone; replica r of R takes the r-th share of the
+    images, with all their views. So one device, several replicas and a resumed run see the same batches, and the loss
+    of step t does not depend on how many steps a graph call runs.
 
     Images and labels are variables, one of each on every device of this worker: a gather from a variable has kernels
     for uint8 on GPUs, which one from a tensor lacks. What counts there is int64, as TensorFlow keeps int32 in the
@@ -53,6 +53,10 @@ class Loop:
         self.images = self._resident(np.concatenate([dataset.x_train, dataset.x_test]))
         self.labels = self._resident(labels.astype(np.int64))
         self.losses = self._resident(np.zeros(LONGEST_CHUNK, learner.loss_dtype))
+        self.balanced = None
+        if class_share(experiment, dataset.num_classes):
+            self.balanced = BalancedBatches(labels, experiment.batch_size)
+            self.order = self._resident(self.balanced.order)
         self.train_size, self.size = len(labels), len(labels) + len(dataset.y_test)
         # Without AutoGraph: it would take the start of a run half a second to find no control flow to translate. XLA
         # compiles the loop as a whole, once: small steps would else take less time than their launches.
@@ -132,14 +136,24 @@ class Loop:
         return loss
 
     def _batch(self, step):
-        """The share of one replica in the batch of a step: images and labels."""
+        """The share of one replica in the batch of a step: images and labels, one view of all after the other."""
         experiment, first = self.experiment, self._replica() * self.share
-        indices = batch_indices(experiment.seed, step, experiment.batch_size, self.train_size)
-        indices = tf.slice(indices, [first], [self.share])
+        indices = tf.slice(self._indices(step), [first], [self.share])
+        if self.balanced is not None:
+            indices = tf.gather(self._here(self.order), indices)
         images, labels = tf.gather(self._here(self.images), indices), tf.gather(self._here(self.labels), indices)
-        if experiment.augment:
-            images = augment(images, experiment.seed, step, experiment.batch_size, first)
-        return images, labels
+        if not experiment.augment:
+            return images, labels
+        starts = [first + view * experiment.batch_size for view in range(experiment.views)]
+        views = [augment(images, experiment.seed, step, experiment.points, start) for start in starts]
+        return tf.concat(views, axis=0), tf.tile(labels, [experiment.views])
+
+    def _indices(self, step):
+        """What the global batch of a step is made of: images, or places in the order by class."""
+        experiment = self.experiment
+        if self.balanced is not None:
+            return self.balanced.places(experiment.seed, step)
+        return batch_indices(experiment.seed, step, experiment.batch_size, self.train_size)
 
     @tf.function(autograph=False, reduce_retracing=True)
     def _encode(self, start):

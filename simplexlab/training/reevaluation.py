@@ -80,7 +80,7 @@ def reevaluate(folder: Path, *, trust: bool = False) -> dict[str, Any]:
     iteration = run.result["evaluated_at"]
     loss_dtype = "float64" if experiment.precision == "float64" else "float32"
     keras_loss = make_loss(objective, experiment.options, loss_dtype) if objective.measure is None else None
-    criterion = criterion_of(experiment, keras_loss)
+    criterion = criterion_of(experiment, dataset.num_classes, keras_loss)
     record = evaluate(train, test, criterion, weights, iteration=iteration, probe=probe).record
     record["final_loss"] = record.pop("loss")
     record = {"run": run.name, "loss": objective.name, **record}

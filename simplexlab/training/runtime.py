@@ -175,12 +175,12 @@ def thread_counts(threads: int | None, small: bool = True) -> tuple[int, int]:
 
 def _is_small(experiment: Experiment, pixels: int | None) -> bool:
     """Whether a convolution of the first stage is so small that a second thread in it costs more than it brings."""
-    return pixels is not None and experiment.batch_size * pixels * experiment.width**2 < SMALL_CONVOLUTION
+    return pixels is not None and experiment.points * pixels * experiment.width**2 < SMALL_CONVOLUTION
 
 
 def _repays_xla(experiment: Experiment, pixels: int | None) -> bool:
     """Whether a run is long enough for what XLA saves in its steps to exceed the time it takes to compile them."""
-    work = experiment.batch_size * (pixels or 32 * 32) * experiment.width**2 * experiment.iterations
+    work = experiment.points * (pixels or 32 * 32) * experiment.width**2 * experiment.iterations
     return work >= WORK_FOR_XLA
 
 

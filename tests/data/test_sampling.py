@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from simplexlab.data.sampling import AUGMENTATION, INDICES, batch_indices, stateless_seed
+from simplexlab.data.sampling import AUGMENTATION, INDICES, BalancedBatches, batch_indices, stateless_seed
 
 
 @tf.function
@@ -59,3 +59,29 @@ def test_indices_and_augmentation_have_their_own_draws():
         for purpose in (INDICES, AUGMENTATION)
     }
     assert len(seeds) == 32
+
+
+LABELS = np.repeat([2, 0, 1], [50, 5, 20])[np.random.default_rng(0).permutation(75)]
+
+
+def test_a_balanced_batch_has_as_many_of_each_class_drawn_alike_within_it():
+    balanced = BalancedBatches(LABELS, 12)
+    compiled = tf.function(lambda step: balanced.places(3, step), jit_compile=True)
+    drawn = []
+    for step in range(400):
+        places = balanced.places(3, step).numpy()
+        if step < 3:
+            np.testing.assert_array_equal(compiled(tf.constant(step, tf.int64)).numpy(), places)
+        drawn.append(balanced.order[places])
+        assert LABELS[drawn[-1]].tolist() == [0, 1, 2] * 4  # so every share of three has each class
+    times = np.bincount(np.concatenate(drawn), minlength=75)
+    wanted = 1600 / np.bincount(LABELS)[LABELS]
+    assert np.abs((times - wanted) / np.sqrt(wanted)).max() < 5
+
+
+def test_known_balanced_batch():
+    # A resumed run, another machine and the next version draw the batches of this one.
+    balanced = BalancedBatches(LABELS, 6)
+    assert balanced.order[balanced.places(3, 5).numpy()].tolist() == [25, 29, 53, 33, 50, 54]
+    assert not np.array_equal(balanced.places(3, 5), balanced.places(3, 6))
+    assert not np.array_equal(balanced.places(3, 5), balanced.places(4, 5))
