@@ -141,9 +141,17 @@ def optimum_of(
     balanced = bool(criterion.per_class or (class_counts == class_counts[0]).all())
     # A fixed simplex leaves free points of balanced classes the simplex itself.
     is_standard = balanced and floor.best_known is None and not (fixed and criterion.nonnegative)
-    return geometry.Optimum(
-        floor.points, rows, class_counts, name=standard.name if is_standard else f"optimum ({floor.origin})"
-    )
+    spread = False
+    if criterion.objective.sphere:
+        norms = np.linalg.norm(floor.points, axis=1)  # 0 where a class is in no batch
+        spread = bool(((norms > 0) & (norms < (1 - 1e-6) * _sphere(criterion))).any())
+    name = standard.name if is_standard and not spread else f"optimum ({floor.origin})"
+    return geometry.Optimum(floor.points, rows, class_counts, name=name, spread=spread)
+
+
+def _sphere(criterion: Criterion) -> float:
+    """Radius of the sphere of the representations."""
+    return criterion.objective.radius(criterion.options) if criterion.radius is None else criterion.radius
 
 
 def with_probe(evaluation: Evaluation, train: Representations, test: Representations | None) -> Evaluation:
@@ -185,14 +193,15 @@ def measure_loss(
 
     Returns:
         The keys `loss`, `bound` (the floor), `bound_certificate` (a rigorous lower bound of it), `bound_is_exact`,
-        `bound_best_known` (where h is too small to attain the floor), `excess` (loss − bound) and its standard error;
+        `bound_best_known` (where h is too small to attain the floor), `bound_attained` (False where no configuration
+        is known to take the floor), `excess` (loss − bound) and its standard error;
         for an encoder that ends in a ReLU also `free_bound` (the floor without the ReLU), `gap_architecture` (what the
         ReLU costs: bound − free bound) and `gap_optimisation` (what training leaves: the excess). Where the objective
         has no floor, those are None. And the floor.
     """
     objective = criterion.objective
     if objective.sphere:
-        radius = objective.radius(criterion.options) if criterion.radius is None else criterion.radius
+        radius = _sphere(criterion)
     else:
         radius = float(np.sqrt(np.einsum("ij,ij->i", train.values, train.values, dtype=np.float64).max()))
     counts = np.bincount(train.labels)
@@ -227,6 +236,8 @@ def measure_loss(
     }
     if floor is not None and floor.best_known is not None:
         record["bound_best_known"] = floor.best_known
+    if floor is not None and not floor.attained:
+        record["bound_attained"] = False
     if criterion.nonnegative and floor is not None:
         free = objective.floor(replace(known, features="free")).value
         record |= {"free_bound": free, "gap_architecture": floor.value - free, "gap_optimisation": excess}

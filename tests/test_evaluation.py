@@ -1,5 +1,6 @@
 """The evaluation against closed forms: ideal configurations reach their bound, others stay above it."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -304,3 +305,34 @@ def test_what_is_memorised_is_judged_as_the_fit_is(policy):
     missed = wrong * (1 - record["flipped_as_given"]) + (120 - wrong) * (1 - record["clean_fitted"])
     assert missed == pytest.approx(120 * record["train_error"])
     assert not set(MEMORISATION) & set(evaluate(Representations(values, given), None, criterion, weights).record)
+
+
+@pytest.mark.parametrize("weight", [0.4, 4.0])
+def test_alignment_and_uniformity_at_its_optimum_spread_and_collapsed(weight):
+    """Points with the inner products of the optimum; below the threshold classes do not collapse."""
+    labels = np.repeat(np.arange(3), 4)
+    bound, within = theory.alignment_uniformity_bound(3, 4, weight)
+    between = -(1 + 3 * within) / 8
+    gram = np.where(labels[:, None] == labels, within, between) + (1 - within) * np.eye(12)
+    values, vectors = np.linalg.eigh(gram)
+    points = vectors * np.sqrt(np.maximum(values, 0))
+    criterion = objective("align-uniform", policy="class-means", radius=None)
+    criterion = dataclasses.replace(criterion, options={"weight": weight, "uniformity_scale": 2.0})
+    record = evaluate(Representations(points, labels), None, criterion).record
+    assert record["excess"] == pytest.approx(0, abs=1e-9)
+    assert record["bound"] == pytest.approx(bound, rel=1e-12)
+    assert record["bound_is_exact"]
+    optimum = record["optimum"]
+    assert record["within_class_similarity"]["mean"] == pytest.approx(optimum["within_class_similarity"], abs=1e-6)
+    assert record["class_mean_similarity"]["mean"] == pytest.approx(optimum["class_mean_similarity"], abs=1e-6)
+    spread = weight < theory.collapse_threshold(3, 4)
+    assert (optimum["within_class_similarity"] < 0.9) == spread
+    for key in ("nc1", "cdnv", "alignment", "uniformity", "effective_rank"):  # which presume that classes collapse
+        assert (optimum[key] is None) == spread
+
+    flat = np.random.default_rng(0).standard_normal((12, 3))
+    flat /= np.linalg.norm(flat, axis=1, keepdims=True)
+    record = evaluate(Representations(flat, labels), None, criterion).record
+    assert record["excess"] > 0
+    assert record["bound_is_exact"] != spread
+    assert ("bound_attained" in record) == spread

@@ -32,6 +32,8 @@ class Optimum:
         class_counts: points of each class, shape (K,), or None for as many in each.
         dimension: h of the representations, which may be less than K − 1, or None where it does not matter.
         name: what the configuration is called: simplex, orthogonal frame, optimum.
+        spread: whether classes do not collapse there. Their points then lie on the unit sphere with equal inner
+            products within a class, so that the norm of a class mean is their cosine with it.
     """
 
     class_means: np.ndarray
@@ -39,6 +41,7 @@ class Optimum:
     class_counts: np.ndarray | None = None
     dimension: int | None = None
     name: str = "optimum"
+    spread: bool = False
 
     @property
     def num_classes(self) -> int:
@@ -118,6 +121,18 @@ def _pairs(points: np.ndarray) -> np.ndarray:
     return np.concatenate([angular_similarity(points[i], points[i + 1 :]) for i in range(len(points) - 1)])
 
 
+def _if_collapsed(value: Callable[[Optimum], float]) -> Callable[[Optimum], float | None]:
+    """The value at the optimum, None where its classes are spread and the class means do not tell it."""
+    return lambda optimum: None if optimum.spread else value(optimum)
+
+
+def _within(optimum: Optimum) -> float:
+    if not optimum.spread:
+        return 1.0
+    cosines = np.minimum(np.linalg.norm(optimum.class_means, axis=1), 1.0)
+    return float(np.average(1 - np.arccos(cosines) / np.pi, weights=optimum.class_counts))
+
+
 def _uniformity(optimum: Optimum) -> float:
     counts = np.ones(optimum.num_classes) if optimum.class_counts is None else optimum.class_counts
     shares = counts / np.sum(counts)
@@ -163,7 +178,7 @@ _ROWS = (
         spread=True,
         meaning="Angular similarity γ of every point and the mean of its class: 1 where classes have collapsed.",
         measure=lambda found, _: found.within_class_similarity,
-        optimum=lambda _: 1.0,
+        optimum=_within,
     ),
     Statistic(
         key="similarity_deviation",
@@ -183,7 +198,7 @@ _ROWS = (
         log=True,
         meaning="Scatter of the points about their class means, measured against that of the class means.",
         measure=lambda found, _: found.nc1,
-        optimum=lambda _: 0.0,
+        optimum=_if_collapsed(lambda _: 0.0),
     ),
     Statistic(
         key="nc2",
@@ -225,7 +240,7 @@ _ROWS = (
         meaning="Class-distance normalised variance: mean over pairs of classes of half the sum of their variances "
         "over the squared distance of their means (Galanti et al. 2022).",
         measure=lambda found, _: found.cdnv,
-        optimum=lambda _: 0.0,
+        optimum=_if_collapsed(lambda _: 0.0),
     ),
     Statistic(
         key="alignment",
@@ -233,7 +248,7 @@ _ROWS = (
         group="spread",
         meaning="Mean squared distance of two normalised points of one class (Wang & Isola 2020).",
         measure=lambda found, _: found.alignment,
-        optimum=lambda _: 0.0,
+        optimum=_if_collapsed(lambda _: 0.0),
     ),
     Statistic(
         key="uniformity",
@@ -242,7 +257,7 @@ _ROWS = (
         meaning="log E exp(−2‖u − v‖²) over two normalised points: the lower, the more evenly they fill the sphere "
         "(Wang & Isola 2020).",
         measure=lambda found, _: found.uniformity,
-        optimum=_uniformity,
+        optimum=_if_collapsed(_uniformity),
     ),
     Statistic(
         key="effective_rank",
@@ -252,7 +267,7 @@ _ROWS = (
         meaning="exp of the entropy of the centred representations' singular values: how many directions they use "
         "(Roy & Vetterli 2007).",
         measure=lambda found, _: found.effective_rank,
-        optimum=_effective_rank,
+        optimum=_if_collapsed(_effective_rank),
     ),
 )
 CATALOGUE: dict[str, Statistic] = {row.key: row for row in _ROWS}

@@ -2,5 +2,14 @@
 
 from simplexlab.losses.batch import global_batch
 from simplexlab.losses.contrastive import SupervisedContrastive, supervised_contrastive
+from simplexlab.losses.relatives import AlignmentUniformity, NPairs, SoftNearestNeighbour, Triplet
 
-__all__ = ["SupervisedContrastive", "global_batch", "supervised_contrastive"]
+__all__ = [
+    "AlignmentUniformity",
+    "NPairs",
+    "SoftNearestNeighbour",
+    "SupervisedContrastive",
+    "Triplet",
+    "global_batch",
+    "supervised_contrastive",
+]

@@ -55,6 +55,7 @@ MEASURED = {
     "bound_is_exact": Key("truth", "whether the assumptions of the floor's theorem hold", optional=True),
     "bound_certificate": Key("number", "rigorous lower bound of the floor", optional=True),
     "bound_best_known": Key("number", "best known value where the floor is not attained, K > h + 1", optional=True),
+    "bound_attained": Key("truth", "false where no configuration is known to take the bound", optional=True),
     "free_bound": Key("number", "floor without the ReLU that the encoder ends in", optional=True),
     "gap_architecture": Key("number", "what the ReLU costs: bound less free_bound", optional=True),
     "gap_optimisation": Key("number", "what training leaves: loss less bound", optional=True),

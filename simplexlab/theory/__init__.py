@@ -1,5 +1,6 @@
 """Bounds, floors with certificates, laws of batch label counts, exact losses of free configurations (numpy alone)."""
 
+from simplexlab.theory.alignment_floor import alignment_uniformity_floor
 from simplexlab.theory.conditions import conditions_ce, conditions_sc
 from simplexlab.theory.contrastive import (
     composition_value,
@@ -24,13 +25,28 @@ from simplexlab.theory.fixed_head import fixed_head_floor
 from simplexlab.theory.floor import Floor
 from simplexlab.theory.logit_losses import CrossEntropy, LogitLoss, SmoothedCrossEntropy, SquaredError
 from simplexlab.theory.penalised import ufm_ce_floor, ufm_mse_floor
+from simplexlab.theory.relative_losses import (
+    alignment_uniformity_loss,
+    n_pairs_losses,
+    soft_nearest_neighbour_losses,
+    triplet_losses,
+)
 from simplexlab.theory.relatives import (
     alignment_uniformity_bound,
     collapse_threshold,
     n_pairs_bound,
     prototypes_floor,
     soft_nearest_neighbour_floor,
+    soft_nearest_neighbour_floor_of_composition,
+    soft_nearest_neighbour_values,
     triplet_bound,
+)
+from simplexlab.theory.tuplets import (
+    n_pairs_floor,
+    n_pairs_values,
+    triplet_floor,
+    triplet_floor_of_composition,
+    triplet_values,
 )
 
 __all__ = [
@@ -42,6 +58,8 @@ __all__ = [
     "SmoothedCrossEntropy",
     "SquaredError",
     "alignment_uniformity_bound",
+    "alignment_uniformity_floor",
+    "alignment_uniformity_loss",
     "ce_bound_frobenius",
     "ce_bound_max_norm",
     "ce_bound_weight_decay",
@@ -58,6 +76,9 @@ __all__ = [
     "least_largest_cosine",
     "log_label_count_law",
     "n_pairs_bound",
+    "n_pairs_floor",
+    "n_pairs_losses",
+    "n_pairs_values",
     "optimal_weight_norm",
     "paired_excess",
     "prototypes_floor",
@@ -70,7 +91,14 @@ __all__ = [
     "sc_loss_batch",
     "sc_loss_batches",
     "soft_nearest_neighbour_floor",
+    "soft_nearest_neighbour_floor_of_composition",
+    "soft_nearest_neighbour_losses",
+    "soft_nearest_neighbour_values",
     "triplet_bound",
+    "triplet_floor",
+    "triplet_floor_of_composition",
+    "triplet_losses",
+    "triplet_values",
     "ufm_ce_floor",
     "ufm_mse_floor",
 ]

@@ -76,7 +76,7 @@ def sc_floor(
         closed = symmetric(square)
     elif np.ptp(p) <= 1e-12 / num_classes:
         closed = symmetric(square * num_classes / (num_classes - 1))
-    return _floor(batches, num_classes, square, dimension, features, closed, collapsed, start)
+    return gram_floor(batches, num_classes, square, dimension, features, closed, collapsed, start)
 
 
 def sc_floor_of_batches(
@@ -123,7 +123,7 @@ def sc_floor_of_batches(
     closed = float(np.mean(composition_value(used, square**0.5, features=features)))
     if features == "free" and np.ptp(used, axis=1).any():
         closed = None
-    floor = _floor(GivenBatches(used), num_classes, square, dimension, features, closed, collapsed, start)
+    floor = gram_floor(GivenBatches(used), num_classes, square, dimension, features, closed, collapsed, start)
     if floor.points is None or present.all():
         return floor
     points = np.zeros((counts.shape[1], floor.points.shape[1]))
@@ -165,7 +165,7 @@ def sc_floor_of_composition(
     )
 
 
-def _floor(
+def gram_floor(
     batches: IndependentBatches | GivenBatches,
     num_classes: int,
     square: float,

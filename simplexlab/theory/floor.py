@@ -31,6 +31,7 @@ class Floor:
         origin: where the configuration comes from, such as "regular simplex", "convex program", "best of 8 starts".
         converged: False if the minimiser stopped before value and certificate met; both hold all the same.
         state: what a later solve of the same size starts from.
+        attained: False where the value is a bound that no configuration of this dimension is known to take.
     """
 
     value: float
@@ -44,6 +45,7 @@ class Floor:
     state: dict[Any, np.ndarray] = field(
         default_factory=dict, repr=False, compare=False
     )  # where a later solve can start
+    attained: bool = True
 
     @property
     def gap(self) -> float:
@@ -53,7 +55,8 @@ class Floor:
     @property
     def is_exact(self) -> bool:
         """Whether the value is attained, and the certificate within 1e-6 of it."""
-        return self.best_known is None and is_certified(self.value, self.certificate, self.collapsed, TOLERANCE)
+        attained = self.attained and self.best_known is None
+        return attained and is_certified(self.value, self.certificate, self.collapsed, TOLERANCE)
 
 
 def is_certified(value: float, certificate: float, scale: float, tolerance: float) -> bool:

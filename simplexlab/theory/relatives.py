@@ -6,13 +6,15 @@ Two views of each image are `sc_floor(…, views=2)`, batches with m points of e
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from simplexlab.geometry.checks import choice, finite, matrix, not_negative, positive, whole
 from simplexlab.theory.contrastive import binomial_log_law, inner_product_gap
-from simplexlab.theory.contrastive_floor import sc_floor
+from simplexlab.theory.contrastive_floor import sc_floor, sc_floor_of_composition
+from simplexlab.theory.contrastive_mean import sc_composition_value
 from simplexlab.theory.cross_entropy import FEATURES, Features
 from simplexlab.theory.floor import Floor
 
@@ -136,6 +138,7 @@ def soft_nearest_neighbour_floor(
     *,
     dimension: int | None = None,
     features: Features = "free",
+    views: int = 1,
     start: Floor | None = None,
 ) -> Floor:
     """The least mean soft nearest neighbour loss of a batch (sum over anchors) over points on the unit sphere.
@@ -145,10 +148,11 @@ def soft_nearest_neighbour_floor(
 
     Args:
         class_probabilities: p > 0 with sum 1, shape (K,).
-        batch_size: b ≥ 3, drawn independently.
+        batch_size: images of a batch, drawn independently, at least 3, at least 2 with two views.
         temperature: T > 0.
         dimension: see `sc_floor`.
         features: see `sc_floor`.
+        views: points that each image gives to the batch.
         start: see `sc_floor`.
 
     Returns:
@@ -161,21 +165,66 @@ def soft_nearest_neighbour_floor(
     """
     square = 2 / positive("temperature", temperature)
     floor = sc_floor(
-        class_probabilities, batch_size, radius=math.sqrt(square), dimension=dimension, features=features, start=start
+        class_probabilities,
+        batch_size,
+        radius=math.sqrt(square),
+        dimension=dimension,
+        features=features,
+        views=views,
+        start=start,
     )
-    counts = np.arange(batch_size + 1)
-    alone = counts * np.log(np.maximum(counts - 1, 1))
+    alone = _alone(views * np.arange(batch_size + 1))
     shift = sum(float(np.exp(binomial_log_law(batch_size, p)) @ alone) for p in np.asarray(class_probabilities))
-    return Floor(
-        floor.value - shift,
-        floor.certificate - shift,
-        floor.collapsed - shift,
-        None if floor.points is None else floor.points / math.sqrt(square),
-        None,
-        None if floor.best_known is None else floor.best_known - shift,
-        floor.origin,
-        floor.converged,
-        floor.state,
+    return _on_unit_sphere(floor, shift, square)
+
+
+def soft_nearest_neighbour_floor_of_composition(
+    label_counts: ArrayLike, temperature: float, *, dimension: int | None = None, features: Features = "free"
+) -> Floor:
+    """The least soft nearest neighbour loss (sum over anchors) of one batch over points on the unit sphere.
+
+    Args:
+        label_counts: l, whole numbers, shape (K,); a class may be absent.
+        temperature: T > 0.
+        dimension: see `sc_floor`.
+        features: see `sc_floor`.
+
+    Returns:
+        The floor with class means on the unit sphere.
+
+    Raises:
+        ValueError: an argument out of range.
+    """
+    square = 2 / positive("temperature", temperature)
+    floor = sc_floor_of_composition(label_counts, radius=math.sqrt(square), dimension=dimension, features=features)
+    return _on_unit_sphere(floor, float(_alone(np.asarray(label_counts)).sum()), square)
+
+
+def soft_nearest_neighbour_values(label_counts: ArrayLike, gram: ArrayLike, temperature: float) -> np.ndarray:
+    """Soft nearest neighbour loss (sum over anchors) of collapsed classes on batches of given label counts, shape (…).
+
+    Args:
+        label_counts: l, whole numbers, shape (…, K).
+        gram: inner products of the class means on the unit sphere, shape (K, K).
+        temperature: T > 0.
+    """
+    scaled = np.asarray(gram, dtype=np.float64) * (2 / positive("temperature", temperature))
+    return sc_composition_value(label_counts, scaled) - _alone(np.asarray(label_counts)).sum(axis=-1)
+
+
+def _alone(counts: np.ndarray) -> np.ndarray:
+    """l·log(l − 1), 0 for l ≤ 1."""
+    return counts * np.log(np.maximum(counts - 1, 1))
+
+
+def _on_unit_sphere(floor: Floor, shift: float, square: float) -> Floor:
+    return replace(
+        floor,
+        value=floor.value - shift,
+        certificate=floor.certificate - shift,
+        collapsed=floor.collapsed - shift,
+        points=None if floor.points is None else floor.points / math.sqrt(square),
+        best_known=None if floor.best_known is None else floor.best_known - shift,
     )
 
 
