@@ -158,3 +158,24 @@ def test_events_come_in_order_and_only_where_they_happened(demo):
     assert [event.sign for event in events_of(read_metrics(demo / "too-fast"), None)] == ["✗"]
     memorised = [record(0, flipped_as_given=0.1), record(10, flipped_as_given=0.3), record(20, flipped_as_given=0.9)]
     assert [(event.iteration, event.sign) for event in events_of(memorised, None) if event.sign == "m"] == [(10, "m")]
+
+
+def test_on_a_low_screen_the_chosen_panel_has_the_height(demo):
+    async def steps(pilot):
+        app = pilot.app
+        await until(pilot, lambda: len(app.runs) == 11)
+        for names, panels in ((("ce-40-flipped", "sc-40-flipped"), 4), (("ce-clean", "sc-clean"), 3)):
+            app.duel([next(run for run in app.runs if run.name == name) for name in names])
+            await until(pilot, lambda: len(getattr(app.screen, "feeds", ())) == 2 and bool(app.screen.slider.frames))
+            seen = set()
+            for _ in range(panels):
+                await pilot.pause(0.3)
+                shown = [panel for panel in app.screen.query(Panel) if panel.size.area]
+                assert len(shown) == 2
+                assert all(panel.outer_size.height == 24 - 4 for panel in shown), app.screen.size
+                seen |= {panel.id for panel in shown}
+                await pilot.press("v")
+            assert len(seen) == 2 * panels
+            await pilot.press("escape")
+
+    drive(demo, steps, size=(80, 24))

@@ -79,7 +79,7 @@ class DuelScreen(SideBySide):
         self._show("excess", index, excess, explain.excess(record))
         memorisation = views.memorisation_chart(records, at, total)
         self._show("memorisation", index, memorisation, explain.memorisation(record))
-        self.query_one(f"#charts-2-{index}").display = self._has_memorisation
+        self.query_one(f"#charts-2-{index}").set_class(not self._has_memorisation, "-without")
 
     def _show(self, name: str, index: int, spec, meaning: str) -> None:
         self.query_one(f"#{name}-{index}", Panel).show(spec, meaning)

@@ -43,6 +43,7 @@ class SideBySide(ReplayScreen):
     SideBySide.-low Panel { display: none; }
     SideBySide.-low .charts { display: none; }
     SideBySide.-low .-chosen { display: block; }
+    SideBySide .charts.-without { display: none; }
     SideBySide #verdict { height: 1; padding: 0 1; }
     SideBySide #none { padding: 1 2; height: 1fr; }
     """
@@ -208,8 +209,13 @@ class SideBySide(ReplayScreen):
 
     def action_view(self) -> None:
         """Show the next panel of both columns."""
-        self.chosen_panel = (self.chosen_panel + 1) % len(self.PANELS)
+        there = [place for place, name in enumerate(self.PANELS) if self._is_there(name)]
+        self.chosen_panel = next((place for place in there if place > self.chosen_panel), there[0])
         self._choose_panel()
+
+    def _is_there(self, name: str) -> bool:
+        """Whether a panel has something to show in any run; subclasses put `-without` on the row where none has."""
+        return not self.query_one(f"#{name}-0").parent.has_class("-without")
 
     def _choose_panel(self) -> None:
         for place, name in enumerate(self.PANELS):
