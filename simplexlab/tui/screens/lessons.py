@@ -62,7 +62,8 @@ class LessonsScreen(Screen):
         for key, label in (("title", "lesson"), ("minutes", "minutes"), ("state", "state"), ("goal", "goal")):
             table.add_column(label, key=key)
         for lesson in self.lessons:
-            table.add_row(lesson.title, lesson.minutes or "–", "", lesson.goal, key=lesson.path.name)
+            minutes = lesson.minutes.split()[0] if lesson.minutes else "–"
+            table.add_row(lesson.title, minutes, "", lesson.goal, key=lesson.path.name)
         self._states()
         table.focus()
 
