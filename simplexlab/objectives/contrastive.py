@@ -44,7 +44,8 @@ def floor(known: Known) -> "Floor":
     expectation of the mean over all.
     """
     counts = tuple(map(int, known.class_counts))
-    return _floor(counts, known.batch_size, known.views, known.per_class, known.radius, known.dimension, known.features)
+    law = known.batch_size, known.views, known.composition
+    return _floor(counts, *law, known.radius, known.dimension, known.features)
 
 
 @lru_cache(maxsize=16)  # it is the same at every evaluation of a run
@@ -52,7 +53,7 @@ def _floor(
     counts: tuple[int, ...],
     batch_size: int,
     views: int,
-    per_class: int,
+    composition: tuple[int, ...] | None,
     radius: float,
     dimension: int,
     features: str,
@@ -62,8 +63,8 @@ def _floor(
     from simplexlab import theory
 
     shape = {"radius": radius, "dimension": dimension, "features": features}
-    if per_class:
-        return theory.sc_floor_of_composition([views * per_class] * len(counts), **shape)
+    if composition is not None:
+        return theory.sc_floor_of_composition(composition, **shape)
     return theory.sc_floor(np.array(counts) / sum(counts), batch_size, views=views, **shape)
 
 

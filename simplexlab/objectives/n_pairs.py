@@ -21,42 +21,38 @@ def make_loss(options: Mapping[str, Any], dtype: str) -> "keras.losses.Loss":
     return NPairs(reduction=None, dtype=dtype)
 
 
-def compositions(known: Known) -> "np.ndarray":
-    """Images of each class in the batches that the loss is measured on, int64, shape (R, K).
-
-    Drawn once, from a fixed seed, by the law that training draws its batches by.
-    """
-    import numpy as np
-
-    if known.per_class:
-        return np.full((BATCHES, known.num_classes), known.per_class)
-    shares = known.class_counts / known.class_counts.sum()
-    return np.random.default_rng(0).multinomial(known.batch_size, shares, size=BATCHES)
-
-
 def floor(known: Known) -> "Floor":
     """The least mean loss of the batches that it is measured on, whose label counts are fixed: certified for these."""
     counts = tuple(map(int, known.class_counts))
-    return _floor(counts, known.batch_size, known.views, known.per_class, known.radius, known.dimension, known.features)
+    law = known.batch_size, known.views, known.composition
+    return _floor(counts, *law, known.radius, known.dimension, known.features)
 
 
 @lru_cache(maxsize=16)  # it is the same at every evaluation of a run
 def _floor(
-    counts: tuple[int, ...], batch_size: int, views: int, per_class: int, radius: float, dimension: int, features: str
+    counts: tuple[int, ...],
+    batch_size: int,
+    views: int,
+    composition: tuple[int, ...] | None,
+    radius: float,
+    dimension: int,
+    features: str,
 ) -> "Floor":
-    import numpy as np
-
     from simplexlab import theory
 
-    known = Known(np.array(counts), dimension, {}, batch_size, features, radius, views=views, per_class=per_class)
-    return theory.n_pairs_floor(
-        views * compositions(known), radius, dimension=dimension, features=features, exchangeable=are_alike(known)
-    )
+    shape = {"dimension": dimension, "features": features}
+    if composition is not None:
+        return theory.n_pairs_floor([composition], radius, **shape)
+    drawn = views * _drawn(counts, batch_size)
+    return theory.n_pairs_floor(drawn, radius, exchangeable=len(set(counts)) == 1, **shape)
 
 
-def are_alike(known: Known) -> bool:
-    """Whether every class is drawn as every other, so that permutations of the classes have the same law."""
-    return len(set(map(int, known.class_counts))) == 1
+def _drawn(counts: tuple[int, ...], batch_size: int) -> "np.ndarray":
+    """Images of each class in the batches that the loss is measured on, drawn once from a fixed seed, (R, K)."""
+    import numpy as np
+
+    shares = np.array(counts) / sum(counts)
+    return np.random.default_rng(0).multinomial(batch_size, shares, size=BATCHES)
 
 
 def measure(
@@ -70,13 +66,17 @@ def measure(
 
     from simplexlab import theory
 
-    images = compositions(known)
-    if are_alike(known):
-        images = generator.permuted(images, axis=1)
-    order, counts = np.argsort(labels, kind="stable"), np.bincount(labels)
+    counts = np.bincount(labels)
+    if known.composition is not None:
+        images = np.tile(known.composition, (BATCHES, 1)) // known.views
+    else:
+        images = _drawn(tuple(map(int, known.class_counts)), known.batch_size)
+        if len(set(counts.tolist())) == 1:  # the floor is that of all permutations
+            images = generator.permuted(images, axis=1)
     classes = np.stack([np.repeat(np.arange(known.num_classes), row) for row in images])
     within = generator.integers(0, counts[classes])
-    indices = np.tile(order[(np.cumsum(counts) - counts)[classes] + within], (1, known.views))
+    indices = np.argsort(labels, kind="stable")[(np.cumsum(counts) - counts)[classes] + within]
+    indices = np.tile(indices, (1, known.views))
     losses = theory.n_pairs_losses(values, labels, indices)
     optimum = 0.0
     if floor.points is not None:  # what the batches' label counts explain of the spread of their losses

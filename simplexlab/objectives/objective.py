@@ -85,6 +85,7 @@ class Known:
         views: points that each image gives to the batch, such as two augmentations.
         per_class: images of each class in a batch, drawn with replacement within the class; 0 where all images are
             drawn alike, with replacement.
+        whole: whether every batch is all points, once, whatever `batch_size` and `per_class` say.
     """
 
     class_counts: "np.ndarray"
@@ -96,11 +97,19 @@ class Known:
     weights: "np.ndarray | None" = None
     views: int = 1
     per_class: int = 0
+    whole: bool = False
 
     @property
     def num_classes(self) -> int:
         """K."""
         return len(self.class_counts)
+
+    @property
+    def composition(self) -> tuple[int, ...] | None:
+        """Points of each class in every batch, where all batches have the same; None where they differ."""
+        if self.whole:
+            return tuple(self.views * int(count) for count in self.class_counts)
+        return (self.views * self.per_class,) * self.num_classes if self.per_class else None
 
     def batches(self, labels: "np.ndarray", generator: "np.random.Generator", number: int = BATCHES) -> "np.ndarray":
         """Draw random batches by the law that training draws them by.

@@ -25,7 +25,8 @@ def floor(known: Known) -> "Floor":
     """The least expected loss of a batch, the mean over its anchors, by the law that these batches are drawn by."""
     counts = tuple(map(int, known.class_counts))
     temperature = known.options["temperature"]
-    return _floor(counts, known.batch_size, known.views, known.per_class, temperature, known.dimension, known.features)
+    law = known.batch_size, known.views, known.composition
+    return _floor(counts, *law, temperature, known.dimension, known.features)
 
 
 @lru_cache(maxsize=16)  # it is the same at every evaluation of a run
@@ -33,7 +34,7 @@ def _floor(
     counts: tuple[int, ...],
     batch_size: int,
     views: int,
-    per_class: int,
+    composition: tuple[int, ...] | None,
     temperature: float,
     dimension: int,
     features: str,
@@ -43,13 +44,12 @@ def _floor(
     from simplexlab import theory
 
     shape = {"dimension": dimension, "features": features}
-    if per_class:
-        composition = [views * per_class] * len(counts)
+    if composition is not None:
         found = theory.soft_nearest_neighbour_floor_of_composition(composition, temperature, **shape)
     else:
         shares = np.array(counts) / sum(counts)
         found = theory.soft_nearest_neighbour_floor(shares, batch_size, temperature, views=views, **shape)
-    anchors = views * batch_size
+    anchors = views * batch_size if composition is None else sum(composition)
     return replace(
         found,
         value=found.value / anchors,

@@ -25,21 +25,27 @@ def make_loss(options: Mapping[str, Any], dtype: str) -> "keras.losses.Loss":
 def floor(known: Known) -> "Floor":
     """The least expected loss of a batch, the mean over its anchors, by the law that these batches are drawn by."""
     counts = tuple(map(int, known.class_counts))
-    margin = known.options["margin"]
-    return _floor(counts, known.batch_size, known.views, known.per_class, margin, known.dimension, known.features)
+    law = known.batch_size, known.views, known.composition
+    return _floor(counts, *law, known.options["margin"], known.dimension, known.features)
 
 
 @lru_cache(maxsize=16)  # it is the same at every evaluation of a run
 def _floor(
-    counts: tuple[int, ...], batch_size: int, views: int, per_class: int, margin: float, dimension: int, features: str
+    counts: tuple[int, ...],
+    batch_size: int,
+    views: int,
+    composition: tuple[int, ...] | None,
+    margin: float,
+    dimension: int,
+    features: str,
 ) -> "Floor":
     import numpy as np
 
     from simplexlab import theory
 
     shape = {"dimension": dimension, "features": features}
-    if per_class:
-        return theory.triplet_floor_of_composition([views * per_class] * len(counts), margin, **shape)
+    if composition is not None:
+        return theory.triplet_floor_of_composition(composition, margin, **shape)
     return theory.triplet_floor(np.array(counts) / sum(counts), batch_size, margin, views=views, **shape)
 
 
