@@ -1,5 +1,6 @@
 """`simplexlab toy`: free points instead of an encoder, and where the losses put them."""
 
+import dataclasses
 from collections.abc import Callable
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from simplexlab.cli.common import Json, WholeNumber, print_json
+from simplexlab import objectives
+from simplexlab.cli.common import Json, WholeNumber, print_json, whole_number
 from simplexlab.cli.toy_labels import labels
+from simplexlab.config import as_typed
+from simplexlab.toy.ideal import POINTS, IdealToy
 from simplexlab.toy.settings import Toy
 
 if TYPE_CHECKING:
@@ -28,6 +32,7 @@ Dimension = Annotated[WholeNumber, Parameter(help="Dimension h of the space, 2 o
 Seed = Annotated[WholeNumber, Parameter(help="Seed of the first points and of the batches.")]
 EvaluateEvery = Annotated[WholeNumber | None, _option("Steps between evaluations; each keeps a frame.", "10")]
 RunDir = Annotated[str, Parameter(help="Folder that holds the runs.")]
+COUNTS = "Points of each class where they differ, 60,30,10, in the place of the number of classes and their points."
 Name = Annotated[str | None, Parameter(help="Name of this run's folder; by default made from the options.")]
 
 
@@ -145,13 +150,76 @@ def sc(
     )
 
 
-def _run(options: Toy, json: bool) -> int:
+def _ideal(name: str) -> None:
+    """Add the command of an objective that is not one of the paper's toys."""
+    objective = objectives.get(name)
+    defaults = {option.name: option.default for option in objective.options} | dict(objective.toy)
+    points = objective.toy.get("points_per_class", POINTS)
+    own = [
+        (option.name, Annotated[option.type | None, _own(option, defaults[option.name])], None)
+        for option in objective.options
+    ]
+    norm = [("head_norm", Annotated[float | None, _option("Largest ‖W‖_F of the classifier.", "√K")], None)]
+    IdealOptions = dataclasses.make_dataclass(
+        "IdealOptions",
+        [
+            ("classes", Classes, None),
+            ("dimension", Dimension, IdealToy.dimension),
+            ("points_per_class", Annotated[WholeNumber | None, _option("Points in each class.", str(points))], None),
+            ("counts", Annotated[str | None, Parameter(help=COUNTS)], None),
+            *(norm if objective.head == "learned" else []),
+            *own,
+            ("steps", Annotated[WholeNumber, Parameter(help="Most iterations of L-BFGS.")], IdealToy.steps),
+            ("seed", Annotated[WholeNumber, Parameter(help="Seed of the first points.")], IdealToy.seed),
+            ("run_dir", RunDir, IdealToy.run_dir),
+            ("name", Name, None),
+        ],
+        namespace={"__module__": __name__},  # without it cyclopts takes the class for a builtin
+        frozen=True,
+        kw_only=True,
+    )
+
+    def command(
+        options: Annotated[IdealOptions, Parameter(name="*")] = IdealOptions(),  # noqa: B008
+        *,
+        json: Json = False,
+    ) -> int:
+        given = vars(options).copy()
+        chosen = {name: value for name, _, _ in own if (value := given.pop(name)) is not None}
+        if given["counts"] is not None:
+            given["counts"] = Toy.parse_counts(given["counts"])
+        return _run(IdealToy(loss=name, options=chosen, **given), json)
+
+    where = "on its sphere" if objective.sphere else "in the unit ball"
+    command.__doc__ = (
+        f"{objective.sentence}\n\nMinimise it over free points {where}, all of them in one batch, by L-BFGS\n"
+        "with the gradient of its Keras loss in float64; each iteration is a frame."
+    )
+    toy.command(command, name=name, help_epilogue=f"Example: simplexlab toy {name} --classes 4 --dimension 3\n")
+
+
+def _own(option: objectives.Option, default: Any) -> Parameter:
+    converter = {"converter": whole_number} if option.type is int else {}
+    return Parameter(help=option.help, show_default=lambda _: as_typed(default), **converter)
+
+
+for _name in objectives.names():
+    if _name not in ("ce", "sc"):
+        _ideal(_name)
+
+
+def _run(options: Toy | IdealToy, json: bool) -> int:
     resolved = options.resolve()
 
-    from simplexlab.toy.run import run_toy
-
     with _progress(resolved.steps) as report:
-        result = run_toy(options, report)
+        if isinstance(options, Toy):
+            from simplexlab.toy.run import run_toy
+
+            result = run_toy(options, report)
+        else:
+            from simplexlab.toy.ideal import run_ideal
+
+            result = run_ideal(options, report)
     if json:
         print_json(result)
     else:
@@ -183,10 +251,11 @@ def _progress(total: int) -> "Iterator[Callable[[dict[str, Any]], None]]":
 
 
 def _numbers(record: dict[str, Any]) -> str:
-    return f"loss {record['loss']:.6g}  excess {record['excess']:.3g}"
+    excess = "" if record["excess"] is None else f"  excess {record['excess']:.3g}"
+    return f"loss {record['loss']:.6g}{excess}"
 
 
-def _print_result(options: Toy, result: dict[str, Any]) -> None:
+def _print_result(options: Toy | IdealToy, result: dict[str, Any]) -> None:
     from rich.table import Table
 
     from simplexlab.cli.tables import console, statistics_table
@@ -194,17 +263,28 @@ def _print_result(options: Toy, result: dict[str, Any]) -> None:
     out = console()
     out.print(f"{result['run']}: {result['state']} after {result['iterations']} steps, {result['seconds']:.1f} s\n")
     head = Table(box=None, show_header=False, pad_edge=False)
-    for name, value in _summary(options, result):
+    for name, value in (_summary if isinstance(options, Toy) else _ideal_summary)(options, result):
         head.add_row(name, value)
     out.print(head)
     out.print()
     out.print(statistics_table(result))
-    if not options.is_tight:
+    if not options.is_tight and result["bound"] is not None:
         out.print(
             f"\nNo regular simplex of {options.classes} vertices exists in {options.dimension} dimensions (K > h + 1): "
             "the bound holds, but no configuration reaches it."
         )
     out.print(f"\nRun folder: {Path(options.run_dir, result['run'])}", soft_wrap=True)
+
+
+def _ideal_summary(options: IdealToy, result: dict[str, Any]) -> "Iterator[tuple[str, str]]":
+    """Loss and bound, and whether the classes collapsed."""
+    from simplexlab.cli.tables import bound_words
+
+    kind = "sum over all points" if options.objective.reduction == "sum" else "mean over all points"
+    yield "loss", f"{result['final_loss']:.9g}  ({kind})"
+    if result["bound"] is not None:
+        yield "bound", bound_words(result, digits=9)
+        yield "excess over it", f"{result['excess']:.3g}"
 
 
 def _summary(options: Toy, result: dict[str, Any]) -> "Iterator[tuple[str, str]]":

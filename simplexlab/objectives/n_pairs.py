@@ -23,6 +23,11 @@ def make_loss(options: Mapping[str, Any], dtype: str) -> "keras.losses.Loss":
 
 def floor(known: Known) -> "Floor":
     """The least mean loss of the batches that it is measured on, whose label counts are fixed: certified for these."""
+    if known.whole:
+        from simplexlab import theory
+
+        shape = {"dimension": known.dimension, "features": known.features}
+        return theory.n_pairs_floor_of_batch(known.composition, known.radius, **shape)
     counts = tuple(map(int, known.class_counts))
     law = known.batch_size, known.views, known.composition
     return _floor(counts, *law, known.radius, known.dimension, known.features)
@@ -109,5 +114,6 @@ OBJECTIVES = (
         remedy="lower --learning-rate or raise --temperature",
         floor=floor,
         measure=measure,
+        toy={"temperature": 1.0, "points_per_class": 2},  # more of them make tuplets that nothing draws together
     ),
 )

@@ -167,6 +167,8 @@ class Objective:
         make_head: (options, K, h, seed) → Keras layer from representations to logits, for a fixed head.
         views: points that each image gives to a batch by default: 1, or 2 augmentations of it.
         refuses: (options, views, whether batches are balanced) → why they do not go together; None where they do.
+        toy: defaults of `simplexlab toy`, where points in the plane cannot pass each other: of own options, and of
+            `points_per_class`.
         source: the file that it came from, None for an entry of the table.
     """
 
@@ -191,6 +193,7 @@ class Objective:
     make_head: Callable[..., Any] | None = field(default=None, repr=False)
     views: int = 1
     refuses: Callable[[Mapping[str, Any], int, bool], str | None] | None = field(default=None, repr=False)
+    toy: Mapping[str, Any] = field(default_factory=dict, repr=False)
     source: str | None = None
 
     def __post_init__(self) -> None:

@@ -104,5 +104,6 @@ OBJECTIVES = (
         remedy="lower --learning-rate or raise --temperature",
         floor=floor,
         measure=measure,
+        toy={"temperature": 2.0},
     ),
 )

@@ -43,6 +43,7 @@ from simplexlab.theory.relatives import (
 )
 from simplexlab.theory.tuplets import (
     n_pairs_floor,
+    n_pairs_floor_of_batch,
     n_pairs_values,
     triplet_floor,
     triplet_floor_of_composition,
@@ -77,6 +78,7 @@ __all__ = [
     "log_label_count_law",
     "n_pairs_bound",
     "n_pairs_floor",
+    "n_pairs_floor_of_batch",
     "n_pairs_losses",
     "n_pairs_values",
     "optimal_weight_norm",

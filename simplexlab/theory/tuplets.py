@@ -72,6 +72,39 @@ def n_pairs_floor(
     return replace(floor, points=points)
 
 
+def n_pairs_floor_of_batch(
+    label_counts: ArrayLike, radius: float, *, dimension: int | None = None, features: Features = "free"
+) -> Floor:
+    """The least N-pair loss (mean over the samples) of one batch of fixed points on the sphere.
+
+    Its tuplets share no point, so that each has the regular simplex of its own classes; nothing draws them together.
+
+    Args:
+        label_counts: l, whole numbers, shape (K,).
+        radius: ρ > 0, the norm of the representations.
+        dimension: see `sc_floor`.
+        features: see `sc_floor`.
+
+    Returns:
+        The floor, with class means where every tuplet has the same classes.
+
+    Raises:
+        ValueError: an argument out of range.
+    """
+    counts = _counts(np.asarray(label_counts)[None])
+    tuplets = Tuplets(counts, int(counts.sum()))
+    sizes = tuplets.classes.sum(axis=1)
+    if len(set(sizes[sizes > 1].tolist())) < 2:
+        return n_pairs_floor(counts, radius, dimension=dimension, features=features)
+    gaps = [
+        inner_product_gap(int(size), radius=radius, features=features) if size > 1 else 0.0 for size in sizes.tolist()
+    ]
+    value = float(tuplets.weights @ (sizes * np.log1p(np.maximum(sizes - 1, 0) * np.exp(-np.array(gaps)))))
+    needed = int(sizes.max()) - (features == "free")
+    attained = dimension is None or whole("dimension", dimension, 1) >= needed
+    return Floor(value, value, tuplets.value(0.0), origin="a regular simplex a tuplet", attained=attained)
+
+
 class Tuplets:
     """The mean N-pair loss of batches whose classes have collapsed.
 

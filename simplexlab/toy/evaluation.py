@@ -33,20 +33,47 @@ def evaluate_toy(
     """
     points, weights = configuration
     sample = Representations(points, labels)
+    measured, floor = _loss_and_floor(toy, sample, weights, iteration, loss)
+    judge = "class-means" if weights is None else "head"
+    criterion = Criterion(objectives.get(toy.loss), toy.batch_size or toy.num_points, False, judge, radius=toy.radius)
+    record, arrays = describe(sample, weights, criterion, measured, floor)
+    if weights is None:
+        record["conditions"] = theory.conditions_sc(points, labels, toy.radius)
+    else:
+        record["conditions"] = theory.conditions_ce(points, labels, weights, toy.radius, weight_decay=toy.weight_decay)
+        record["weight_norm"] = float(np.linalg.norm(weights, axis=1).mean())
+        record["optimal_weight_norm"] = theory.optimal_weight_norm(toy.radius, toy.weight_decay, toy.classes)
+    return record, arrays
+
+
+def describe(
+    sample: Representations,
+    weights: np.ndarray | None,
+    criterion: Criterion,
+    measured: dict[str, Any],
+    floor: theory.Floor | None,
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The record and the arrays of a configuration whose loss is known, beside the optimum of its floor.
+
+    Args:
+        sample: points and labels.
+        weights: rows of the classifier (K, h); None without one: then the class means classify.
+        criterion: how it is judged.
+        measured: loss, bound and excess.
+        floor: where the optimum comes from.
+    """
+    points, labels = sample.values, sample.labels
     classifiers = {"class_means": geometry.class_means(points, labels)}
     if weights is not None:
         classifiers = {"head": weights, **classifiers}
-    judge = next(iter(classifiers))
-    statistics = geometry.statistics(points, labels, classifiers[judge])
-    measured, floor = _loss_and_floor(toy, sample, weights, iteration, loss)
-    criterion = Criterion(objectives.get(toy.loss), toy.batch_size or toy.num_points, False, judge)
-    best = optimum_of(floor, np.array(toy.class_counts), criterion, weights)
+    statistics = geometry.statistics(points, labels, next(iter(classifiers.values())))
+    best = optimum_of(floor, np.bincount(labels), criterion, weights)
     errors = {f"train_error_{name}": error_rate(sample, rows) for name, rows in classifiers.items()}
     record = {
         **statistics.to_dict(best),
         "optimum": geometry.optimal_values(best),
         **errors,
-        "train_error": errors[f"train_error_{judge}"],
+        "train_error": errors[f"train_error_{criterion.policy.replace('-', '_')}"],
         "test_error": None,
         "optimum_name": best.name,
         **measured,
@@ -61,14 +88,27 @@ def evaluate_toy(
     }
     if weights is None:
         record["weight_similarity"] = None
-        record["conditions"] = theory.conditions_sc(points, labels, toy.radius)
     else:
-        record["conditions"] = theory.conditions_ce(points, labels, weights, toy.radius, weight_decay=toy.weight_decay)
-        record["weight_norm"] = float(np.linalg.norm(weights, axis=1).mean())
-        record["optimal_weight_norm"] = theory.optimal_weight_norm(toy.radius, toy.weight_decay, toy.classes)
         arrays["weights"] = weights.astype(np.float32)
         arrays["weight_histogram"] = statistics.weight_similarity.histogram
     return record, arrays
+
+
+def beside(loss: float, floor: theory.Floor | None) -> dict[str, Any]:
+    """Loss, bound and excess as a metrics line has them."""
+    record = {
+        "loss": loss,
+        "bound": None if floor is None else floor.value,
+        "bound_certificate": None if floor is None else floor.certificate,
+        "bound_is_exact": None if floor is None else floor.is_exact,
+        "excess": None if floor is None else loss - floor.value,
+        "excess_standard_error": None,
+    }
+    if floor is not None and floor.best_known is not None:
+        record["bound_best_known"] = floor.best_known
+    if floor is not None and not floor.attained:
+        record["bound_attained"] = False
+    return record
 
 
 def _loss_and_floor(
@@ -85,15 +125,7 @@ def _loss_and_floor(
             objective, toy.batch_size, nonnegative=False, policy=objective.judge, radius=toy.radius, seed=toy.seed
         )
         return measure_loss(sample, batches, None, iteration)[0], floor
-    record = {
-        "loss": loss,
-        "bound": floor.value,
-        "bound_certificate": floor.certificate,
-        "bound_is_exact": floor.is_exact,
-        "excess": loss - floor.value,
-        "excess_standard_error": None,
-    }
-    return record | ({} if floor.best_known is None else {"bound_best_known": floor.best_known}), floor
+    return beside(loss, floor), floor
 
 
 @lru_cache(maxsize=4)  # the same at every evaluation

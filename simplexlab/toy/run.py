@@ -3,7 +3,7 @@
 import datetime
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from typing import Any
 
@@ -38,12 +38,43 @@ def run_toy(toy: Toy, report: Callable[[dict[str, Any]], None] | None = None) ->
     resolved = toy.resolve()
     labels = labels_of(resolved.class_counts)
     objective = _all_batches(resolved, labels) if resolved.all_batches else None
-    config = _describe(toy, resolved, labels)
+    packages = ("numpy", "scipy") if toy.all_batches else ("numpy", "tensorflow", "keras")
+    config = describe_toy(vars(resolved), toy.command_line(), labels, packages)
     optimise = _optimiser(resolved, labels, objective)
     stem = toy.name or f"toy-{toy.loss}{'-all-batches' if toy.all_batches else ''}-s{toy.seed}"
-    with RunWriter.create(resolved.run_dir, stem, config, total=resolved.steps, numbered=toy.name is None) as writer:
+    return record_toy(
+        (resolved.run_dir, stem, toy.name is None),
+        config,
+        labels,
+        optimise,
+        lambda configuration, iteration, loss: evaluate_toy(resolved, labels, configuration, iteration, loss),
+        report,
+    )
+
+
+def record_toy(
+    place: tuple[str, str, bool],
+    config: dict[str, Any],
+    labels: np.ndarray,
+    optimise: Callable[[Callable[..., None]], object],
+    evaluate: Callable[[Configuration, int, float | None], tuple[dict[str, Any], dict[str, np.ndarray]]],
+    report: Callable[[dict[str, Any]], None] | None,
+) -> dict[str, Any]:
+    """Optimise and write the run folder.
+
+    Args:
+        place: folder that holds the runs, name of the run, and whether a number is added where it is taken.
+        config: content of `config.json`.
+        labels: y, shape (N,).
+        optimise: calls its argument with iteration, configuration and, where it is known, loss of each one to record.
+        evaluate: configuration, iteration, loss → record and arrays.
+        report: called with the metrics line of each evaluation.
+    """
+    run_dir, stem, numbered = place
+    total = config["experiment"]["steps"]
+    with RunWriter.create(run_dir, stem, config, total=total, numbered=numbered) as writer:
         writer.save_labels(labels, np.empty(0, dtype=np.int64), labels)
-        run = _Run(resolved, labels, writer, report)
+        run = _Run(config["experiment"], evaluate, writer, report)
         try:
             optimise(run.visit)
             state, message = "finished", None
@@ -59,10 +90,14 @@ class _Run:
     """What one evaluation records, and the summary at the end."""
 
     def __init__(
-        self, toy: Toy, labels: np.ndarray, writer: RunWriter, report: Callable[[dict[str, Any]], None] | None
+        self,
+        options: dict[str, Any],
+        evaluate: Callable[[Configuration, int, float | None], tuple[dict[str, Any], dict[str, np.ndarray]]],
+        writer: RunWriter,
+        report: Callable[[dict[str, Any]], None] | None,
     ):
-        self.toy = toy
-        self.labels = labels
+        self.options = options
+        self.evaluate = evaluate
         self.writer = writer
         self.report = report
         self.time_to_fit = TimeToFit(0.0)
@@ -73,13 +108,14 @@ class _Run:
     def visit(self, iteration: int, configuration: Configuration, loss: float | None = None) -> None:
         """Evaluate a configuration and record it."""
         self.iteration = iteration
-        record, arrays = evaluate_toy(self.toy, self.labels, configuration, iteration, loss)
+        record, arrays = self.evaluate(configuration, iteration, loss)
+        self.judge = "class-means" if configuration.weights is None else "head"
         self.time_to_fit.update(iteration, record["train_error"])
         self.record = metrics_line(
             record,
             iteration=iteration,
             seconds=time.monotonic() - self.began,
-            learning_rate=self.toy.learning_rate,
+            learning_rate=self.options.get("learning_rate"),
             time_to_fit=self.time_to_fit.iteration,
             fit_lower=self.time_to_fit.lower,
         )
@@ -95,14 +131,14 @@ class _Run:
             self.record,
             run=self.writer.name,
             state=state,
-            loss=self.toy.loss,
+            loss=self.options["loss"],
             dataset="toy",
             corrupt=0.0,
-            seed=self.toy.seed,
+            seed=self.options["seed"],
             iterations=self.iteration,
             time_to_fit=self.time_to_fit.iteration,
             fit_lower=self.time_to_fit.lower,
-            fit_policy="head" if self.toy.loss == "ce" else "class-means",
+            fit_policy=self.judge,
             tolerance=0.0,
             seconds=time.monotonic() - self.began,
         )
@@ -134,22 +170,30 @@ def _all_batches(toy: Toy, labels: np.ndarray) -> AllBatches:
         raise UsageError(str(error)) from None
 
 
-def _describe(toy: Toy, resolved: Toy, labels: np.ndarray) -> dict[str, Any]:
-    """The content of `config.json`: options, the command that repeats them, versions, host and data facts."""
-    packages = ("simplexlab", "numpy", "scipy") if toy.all_batches else ("simplexlab", "numpy", "tensorflow", "keras")
+def describe_toy(options: dict[str, Any], command: str, labels: np.ndarray, packages: Iterable[str]) -> dict[str, Any]:
+    """The content of `config.json`: options, the command that repeats them, versions, host and data facts.
+
+    Args:
+        options: of the resolved toy.
+        command: repeats it.
+        labels: y, shape (N,).
+        packages: whose versions matter.
+    """
+    counts = np.bincount(labels)
     return {
         "kind": "toy",
-        "experiment": {"dataset": "toy", "corrupt": 0.0, **vars(resolved)},
-        "command": toy.command_line(),
-        "versions": {"python": platform.python_version()} | {package: version(package) for package in packages},
+        "experiment": {"dataset": "toy", "corrupt": 0.0, **options},
+        "command": command,
+        "versions": {"python": platform.python_version()}
+        | {package: version(package) for package in ("simplexlab", *packages)},
         "host": {"system": platform.platform(), "machine": platform.machine()},
         "dataset": {
             "name": "toy",
-            "num_classes": resolved.classes,
+            "num_classes": len(counts),
             "train_size": len(labels),
             "test_size": 0,
-            "class_names": [str(label) for label in range(resolved.classes)],
-            "class_counts": np.bincount(labels).tolist(),
+            "class_names": [str(label) for label in range(len(counts))],
+            "class_counts": counts.tolist(),
         },
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }

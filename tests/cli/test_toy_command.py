@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from simplexlab import objectives
+
 
 def test_json_is_the_result_and_nothing_else(simplexlab, tmp_path):
     code, out, err = simplexlab(
@@ -47,7 +49,7 @@ def test_where_no_simplex_exists_the_run_says_so(simplexlab, tmp_path):
         (("sc", "--batch-size", "2"), "at least 3"),
         (("sc", "--dimension", "4"), "2 or 3"),
         (("sc", "--name", "../away"), "path separator"),
-        (("mse",), "ce, sc"),
+        (("nothing",), "ce, sc"),
     ],
 )
 def test_bad_input_is_one_line_and_leaves_no_folder(simplexlab, tmp_path, monkeypatch, words, message):
@@ -73,3 +75,18 @@ def test_labels_prints_the_growth_of_both_losses_and_draws_it(simplexlab, tmp_pa
     code, out, err = simplexlab("toy", "labels", "--losses", "ce-fix")
     assert (code, out) == (2, "")
     assert "this toy knows ce and sc" in err
+
+
+def test_every_objective_has_a_toy_with_its_own_options(simplexlab, tmp_path):
+    for name, objective in objectives.table().items():
+        code, out, _ = simplexlab("toy", name, "--help")
+        assert code == 0
+        own = [option.name for option in objective.options if (name, option.name) != ("sc", "positives")]
+        assert all("--" + option.replace("_", "-") in out for option in own)
+    words = ("toy", "align-uniform", "--points-per-class", 3, "--run-dir", tmp_path)
+    code, out, err = simplexlab(*words, "--weight", 3)
+    assert code == 0
+    assert "exact for these labels and norms" in out
+    assert "step 1/500" in err
+    code, out, _ = simplexlab(*words, "--weight", 1, "--json")
+    assert json.loads(out)["bound_attained"] is False

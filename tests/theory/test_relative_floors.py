@@ -149,6 +149,14 @@ class TestNPairs:
         assert exchangeable.value == pytest.approx(theory.n_pairs_floor(permuted, 1.3).value, rel=1e-7)
         assert theory.n_pairs_floor(compositions, 1.3).value < exchangeable.value
 
+    def test_fixed_points_have_a_simplex_a_tuplet(self):
+        floor = theory.n_pairs_floor_of_batch([4, 4, 2], 1.2)
+        own = [theory.n_pairs_bound(size, size, 1.2) for size in (3, 2)]
+        assert floor.value == pytest.approx((6 * own[0] + 4 * own[1]) / 10)
+        assert floor.value < theory.n_pairs_floor([[4, 4, 2]], 1.2).value
+        assert theory.n_pairs_floor_of_batch([4, 4, 4], 1.2).value == pytest.approx(theory.n_pairs_bound(3, 3, 1.2))
+        assert not theory.n_pairs_floor_of_batch([4, 4, 2], 1.2, dimension=1).attained
+
     def test_batches_without_two_pairs_have_nothing_to_lose(self):
         assert theory.n_pairs_floor([[3, 1, 1]], 1.0).value == 0
         with pytest.raises(ValueError, match="batches of one size"):
