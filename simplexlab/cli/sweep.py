@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from simplexlab.cli.common import Json, WholeNumber, print_json
+from simplexlab.config import parse_devices
 from simplexlab.errors import RunError, UsageError
 from simplexlab.files import reason
 
@@ -71,6 +72,14 @@ def sweep(
         str,
         Parameter(help="auto, cpu, cpu:N (each run on N logical replicas), gpu:0,gpu:1 (one run on each) or all."),
     ] = "auto",
+    scheduler: Annotated[
+        str | None,
+        Parameter(
+            help="Run on the workers of a dask scheduler: tcp://HOST:8786, or local:4 for four workers here. The "
+            "folder of the sweep must be on a disk that all of them see. Needs the extra simplexlab[cluster].",
+            show_default=lambda _: "worker processes of this command",
+        ),
+    ] = None,
     shard: Annotated[
         str | None, Parameter(help="i/n: run the i-th of n parts only, i from 1 to n, for job arrays.")
     ] = None,
@@ -80,22 +89,29 @@ def sweep(
     from simplexlab.data import require
     from simplexlab.sweep import SweepFolder, execute, place, rows, runs_of
     from simplexlab.sweep.plan import parse_shard
+    from simplexlab.sweep.scheduler import LOCAL, Wish, execute_on, parse_scheduler
 
     for name, value in (("--jobs", jobs), ("--threads", threads)):
         if value is not None and not 1 <= value <= 1024:
             raise UsageError(f"{name} {value} must be between 1 and 1024")
     part, parts = parse_shard(shard) if shard else (1, 1)
+    if scheduler is not None and jobs is not None:
+        raise UsageError("--jobs does not go with --scheduler, whose workers do as many runs as they have threads")
+    address, workers = parse_scheduler(scheduler) if scheduler is not None else (None, jobs)
+    is_elsewhere = address not in (None, LOCAL)
+    kind, _ = parse_devices(devices)
     if run_dir is not None and (preset, losses, corruptions, seeds, set_) == (None, None, None, None, ()):
         folder = SweepFolder(run_dir)  # it goes on with what it holds
         folder.check_sources()
         experiments = list(folder.experiments.values())
-        placement = place(devices, jobs, threads)
+        placement = None if is_elsewhere else place(devices, workers, threads)
     else:
         grid = _grid(preset, losses, corruptions, seeds, set_)
         experiments = grid.experiments()
-        placement = place(devices, jobs, threads)
+        placement = None if is_elsewhere else place(devices, workers, threads)
+        placed_on = placement.devices if placement else devices if kind == "cpu" else "gpu:0"
         for experiment in experiments:  # told once: an option that does not go with these devices
-            dataclasses.replace(experiment, devices=placement.devices).resolve()
+            dataclasses.replace(experiment, devices=placed_on).resolve()
         sources = {(experiment.dataset, experiment.data_dir, experiment.labels): None for experiment in experiments}
         for dataset, data_dir, labels in sources:
             require(dataset, data_dir, labels)  # told once, before a whole grid of runs fails of it
@@ -107,7 +123,11 @@ def sweep(
     progress = _Progress(folder, len(experiments))
     try:
         with progress:
-            ended = execute(folder, experiments, placement, progress.report, progress.poll)
+            if address is None:
+                ended = execute(folder, experiments, placement, progress.report, progress.poll)
+            else:
+                where = placement or Wish(devices, threads or 1)
+                ended = execute_on(address, folder, experiments, where, progress.report, progress.poll)
     except OSError as error:
         raise RunError(f"cannot write in {folder.path}: {reason(error)}") from error
     finally:
@@ -199,8 +219,11 @@ class _Progress:
 
     def report(self, event: Any) -> None:
         if event.state == "started":
-            self.running.append(event.name)
-            self.began[event.name] = time.monotonic()
+            if event.name not in self.began:
+                self.running.append(event.name)
+                self.began[event.name] = time.monotonic()
+            if event.message:
+                self.console.print(f"{event.name}: {event.message}", soft_wrap=True)
             return
         self.ended += 1
         seconds = ""

@@ -10,7 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 from simplexlab import __version__
 from simplexlab.config import Experiment, flag, format_value
@@ -25,6 +25,7 @@ SWEEP_FILE = "sweep.json"
 TABLE_CSV, TABLE_JSON = "table.csv", "table.json"
 CLAIMS_FOLDER = ".claims"
 LOGS_FOLDER = "logs"
+HOLDER_LENGTH = 32
 
 
 class SweepFolder:
@@ -34,6 +35,7 @@ class SweepFolder:
         path: the folder.
         experiments: every run of the sweep, by its name, in the order in which they are run.
         commands: the commands that made it.
+        created: when it was made.
         sources: files of losses of one's own, each with its checksum.
     """
 
@@ -52,6 +54,7 @@ class SweepFolder:
                     f"{file} was made by a newer simplexlab: format {record['format']}, this one reads {FORMAT}"
                 )
             self.commands: list[str] = record["commands"]
+            self.created: str = record.get("created", "")
             self.sources: dict[str, str] = dict(record.get("sources", {}))
             self.experiments = {
                 name: Experiment.from_dict({**record["common"], **own, "name": name, "run_dir": str(self.path)})
@@ -100,9 +103,8 @@ class SweepFolder:
         if (path / SWEEP_FILE).exists():
             before = cls(path)
             held = {name: _options(experiment) for name, experiment in before.experiments.items()}
-            commands, sources = before.commands, before.sources
+            commands, sources, created = before.commands, before.sources, before.created or created
             before.check_sources()
-            created = json.loads(read_file(path / SWEEP_FILE)).get("created", created)
         for experiment in experiments:
             if facts := own.source_facts(experiment.loss):
                 sources[facts["file"]] = facts["checksum"]
@@ -148,14 +150,21 @@ class SweepFolder:
                 )
 
     @contextlib.contextmanager
-    def claim(self, name: str) -> Iterator[bool]:
-        """Within the block the run `name` is this process's, unless another process has claimed it (False).
+    def claim(self, name: str, holder: str = "") -> Iterator["Claim"]:
+        """Within the block the run `name` is this process's, unless another process has claimed it.
 
         The kernel frees the claim when its process ends, however it ends. On a file system without locks every claim
         is granted, and the exclusive creation of the run folder alone keeps two processes apart.
+
+        Args:
+            name: the run.
+            holder: written into the claim, for the next one to read: a word of `HOLDER_LENGTH` characters, or nothing.
         """
-        with _lock(self.path, name, wait=False) as granted:
-            yield granted
+        with _lock(self.path, name, wait=False) as (granted, file):
+            before = os.pread(file.fileno(), HOLDER_LENGTH, 0).decode(errors="replace")
+            if granted and holder:
+                os.pwrite(file.fileno(), holder.encode(), 0)  # at once, as it is read without the lock too
+            yield Claim(granted, before)
 
     def log_path(self, name: str) -> Path:
         """Where the output of a run's process goes."""
@@ -189,6 +198,13 @@ class SweepFolder:
             raise RunError(f"cannot write the tables in {self.path}: {reason(error)}") from error
 
 
+class Claim(NamedTuple):
+    """Whether the claim of a run was granted, and who wrote into it last, which is its holder where it was not."""
+
+    granted: bool
+    holder: str
+
+
 def _json(value: Any) -> bytes:
     return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode(errors="replace")
 
@@ -203,18 +219,18 @@ def _identity(options: dict[str, Any]) -> str:
 
 
 @contextlib.contextmanager
-def _lock(path: Path, name: str, *, wait: bool) -> Iterator[bool]:
-    """Lock the file that stands for `name`; yields False where it is held already."""
+def _lock(path: Path, name: str, *, wait: bool) -> Iterator[tuple[bool, BinaryIO]]:
+    """Lock the file that stands for `name`; yields whether it could, False where it is held already, and the file."""
     folder = path / CLAIMS_FOLDER
     make_folder(folder)
     # It stays: who removed it could remove it from under the next holder.
-    with os.fdopen(open_file(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "ab") as file:
+    with os.fdopen(open_file(folder / name, os.O_RDWR | os.O_CREAT), "r+b", buffering=0) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            yield False
+            yield False, file
             return
         except OSError as error:  # a file system without locks
             if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL):
                 raise
-        yield True
+        yield True, file

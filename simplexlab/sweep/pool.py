@@ -28,6 +28,10 @@ logger = logging.getLogger(__name__)
 # A diverged run is done: to repeat it would repeat its numbers.
 DONE = ("finished", "diverged")
 WORKER = ("-m", "simplexlab.sweep.worker")
+# How a run is ended: it stops with a last evaluation; without one; its process is killed, and the run can be resumed
+# from its last checkpoint.
+STOP, HURRY, KILL = URGENCIES = (1, 2, 3)
+STOPPING = "stopping; each run records where it is. Ctrl-C again leaves at once"
 
 
 @dataclass(frozen=True)
@@ -139,8 +143,6 @@ def execute(
         KeyboardInterrupt: Ctrl-C; the runs that were going on have recorded `stopped`.
         UsageError: a loss of one's own is not one that its user has run, or its file is wrong.
     """
-    for loss in {experiment.loss for experiment in experiments}:
-        objectives.get(loss)
     pool = _Pool(sweep, experiments, placement, report)
     try:
         while not pool.wait(0.2):
@@ -160,24 +162,16 @@ class _Pool:
         report: Callable[[Event], None],
     ):
         self.sweep = sweep
-        self.placement = placement
         self.report = report
-        self.ended: list[Event] = []
         self.stopping = False
         self.mutex = threading.Lock()
-        self.waiting: queue.SimpleQueue[tuple[Experiment, Any]] = queue.SimpleQueue()
-        todo = 0
-        for experiment in experiments:
-            run = read_run(sweep.path / experiment.name)
-            if run.status.state in DONE:
-                self.ended.append(Event(experiment.name, run.status.state))
-            else:
-                todo += 1
-                self.waiting.put((experiment, _stamp(run)))
-        jobs = min(placement.jobs, todo)
-        self.workers: list[_Worker | None] = [None] * jobs
-        executor = ThreadPoolExecutor(max(1, jobs))
-        self.servers = [executor.submit(self._serve, job) for job in range(jobs)]
+        self.waiting: queue.SimpleQueue[Undone] = queue.SimpleQueue()
+        self.ended, undone = sort_out(sweep, experiments)
+        for run in undone:
+            self.waiting.put(run)
+        self.slots = [Slot(placement, job) for job in range(min(placement.jobs, len(undone)))]
+        executor = ThreadPoolExecutor(max(1, len(self.slots)))
+        self.servers = [executor.submit(self._serve, slot) for slot in self.slots]
         executor.shutdown(wait=False)
 
     def wait(self, seconds: float) -> bool:
@@ -196,66 +190,30 @@ class _Pool:
     def stop(self) -> None:
         """Ask the runs to stop and wait until they have; a second interrupt hurries them, a third kills them."""
         self.stopping = True
-        logger.warning("stopping; each run records where it is. Ctrl-C again leaves at once")
-        for end in (_Worker.ask_to_stop, _Worker.hurry, _Worker.kill):
+        logger.warning(STOPPING)
+        for urgency in URGENCIES:
             with contextlib.suppress(KeyboardInterrupt):
-                for worker in list(self.workers):
-                    if worker is not None:
-                        end(worker)
+                for slot in self.slots:
+                    slot.end(urgency)
                 wait(self.servers)
                 return
 
-    def _serve(self, job: int) -> None:
+    def _serve(self, slot: "Slot") -> None:
         try:
             while not self.stopping:
                 try:
-                    experiment, stamp = self.waiting.get_nowait()
+                    run = self.waiting.get_nowait()
                 except queue.Empty:
                     return
-                with self.sweep.claim(experiment.name) as granted:
-                    event = self._run(job, experiment, stamp) if granted else Event(experiment.name, "busy")
+                with self.sweep.claim(run.experiment.name) as claim:
+                    event = (
+                        slot.run(self.sweep, run, lambda name: self._tell(Event(name, "started")))
+                        if claim.granted
+                        else Event(run.experiment.name, "busy")
+                    )
                 self._tell(event)
         finally:
-            if self.workers[job] is not None:
-                self.workers[job].close()
-
-    def _run(self, job: int, experiment: Experiment, stamp: Any) -> Event:
-        run = read_run(self.sweep.path / experiment.name)
-        if run.status.state in (*DONE, "unknown version"):
-            return Event(experiment.name, run.status.state, run.status.message)
-        if run.status.state == "running" or _stamp(run) != stamp:
-            return Event(experiment.name, "busy")  # another process has it, or has tried it since this one began
-        experiment = dataclasses.replace(
-            experiment, threads=self.placement.threads, devices=self.placement.devices, run_dir=str(self.sweep.path)
-        )
-        if run.status.state != "missing":  # it is resumed with the threads and devices that it had
-            if "experiment" not in run.config:
-                why = run.damage[0] if run.damage else "config.json is missing"
-                return Event(experiment.name, "failed", f"{why}; remove the folder {run.path} to run it anew")
-            experiment = dataclasses.replace(
-                Experiment.from_dict(run.config["experiment"]), run_dir=str(self.sweep.path), name=run.path.name
-            )
-        self._tell(Event(experiment.name, "started"))
-        log = self.sweep.log_path(experiment.name)
-        worker = self.workers[job]
-        if worker is not None and worker.runtime != (experiment.threads, experiment.devices):
-            worker.close()
-            worker = None
-        if worker is None or worker.process.poll() is not None:
-            with os.fdopen(self.sweep.open_log(experiment.name), "ab") as first_log:
-                worker = self.workers[job] = _Worker(experiment, self.placement.environment(job), first_log)
-            if self.stopping:
-                worker.ask_to_stop()
-        answer = worker.train(experiment, log)
-        if answer is None:
-            code = worker.process.wait()
-            self.workers[job] = None
-            state = read_run(self.sweep.path / experiment.name).status.state
-            if self.stopping:
-                return Event(experiment.name, "stopped" if state == "missing" else state)
-            ended = f"signal {-code}" if code < 0 else f"exit code {code}"
-            return Event(experiment.name, "failed", f"its process ended with {ended}")
-        return Event(experiment.name, answer["state"], answer["message"])
+            slot.close()
 
     def _tell(self, event: Event) -> None:
         with self.mutex:
@@ -264,25 +222,151 @@ class _Pool:
             self.report(event)
 
 
+@dataclass(frozen=True)
+class Undone:
+    """A run that is to be done.
+
+    Attributes:
+        experiment: its options.
+        stamp: what tells whether another process has tried it since.
+        trusted: file and checksum of a loss of one's own that the sweep's user has run, or None.
+    """
+
+    experiment: Experiment
+    stamp: tuple[str, int]
+    trusted: dict[str, str] | None
+
+
+def sort_out(sweep: SweepFolder, experiments: Sequence[Experiment]) -> tuple[list[Event], list[Undone]]:
+    """The runs that are done already, and those that are to be done.
+
+    Raises:
+        UsageError: a loss of one's own is not one that its user has run, or its file is wrong.
+    """
+    for loss in {experiment.loss for experiment in experiments}:
+        objectives.get(loss)
+    done, undone = [], []
+    for experiment in experiments:
+        run = read_run(sweep.path / experiment.name)
+        if run.status.state in DONE:
+            done.append(Event(experiment.name, run.status.state))
+        else:
+            trusted = own.source_facts(experiment.loss) if own.is_allowed(experiment.loss) else None
+            undone.append(Undone(experiment, stamp(run), trusted or None))
+    return done, undone
+
+
+def stamp(run: Run) -> tuple[str, int]:
+    """Changes when a process writes the run."""
+    return run.status.state, run.status.sequence
+
+
+class Slot:
+    """Does one run after another in a worker process, which starts with the first and serves the next ones too.
+
+    Args:
+        placement: where it computes.
+        job: which of the jobs of the placement it is.
+        folder: the working directory of the process; by default that of this one.
+    """
+
+    def __init__(self, placement: Placement, job: int, folder: str | None = None):
+        self.placement = placement
+        self.job = job
+        self.folder = folder
+        self.urgency = 0
+        self.worker: _Worker | None = None
+
+    def run(self, sweep: SweepFolder, undone: Undone, started: Callable[[str], None]) -> Event:
+        """Train what is missing, resume what stopped or failed; the caller holds the claim of the run.
+
+        Args:
+            sweep: the sweep folder.
+            undone: the run.
+            started: called with its name before its process is asked to train it.
+        """
+        name = undone.experiment.name
+        run = read_run(sweep.path / name)
+        if run.status.state in (*DONE, "unknown version"):
+            return Event(name, run.status.state, run.status.message)
+        if run.status.state == "running" or stamp(run) != undone.stamp:
+            return Event(name, "busy")  # another process has it, or has tried it since this one began
+        place = {"run_dir": str(sweep.path), "name": name}
+        if run.status.state == "missing":
+            placement = {"threads": self.placement.threads, "devices": self.placement.devices}
+            experiment = dataclasses.replace(undone.experiment, **placement, **place)
+        elif "experiment" in run.config:  # it is resumed with the threads and devices that it had
+            experiment = dataclasses.replace(Experiment.from_dict(run.config["experiment"]), **place)
+        else:
+            why = run.damage[0] if run.damage else "config.json is missing"
+            return Event(name, "failed", f"{why}; remove the folder {run.path} to run it anew")
+        started(name)
+        answer, code = self._train(sweep, experiment, undone.trusted)
+        if answer is not None:
+            return Event(name, answer["state"], answer["message"])
+        state = read_run(sweep.path / name).status.state
+        if self.urgency:
+            return Event(name, "stopped" if state == "missing" else state)
+        ended = f"signal {-code}" if code < 0 else f"exit code {code}"
+        return Event(name, "failed", f"its process ended with {ended}")
+
+    def end(self, urgency: int) -> None:
+        """Have the run stop and the process end; see `URGENCIES`."""
+        self.urgency = urgency
+        if (worker := self.worker) is not None:
+            worker.end(urgency)
+
+    def close(self) -> None:
+        """End the process, which trains nothing now."""
+        if self.worker is not None:
+            self.worker.close()
+            self.worker = None
+
+    def _train(
+        self, sweep: SweepFolder, experiment: Experiment, trusted: dict[str, str] | None
+    ) -> tuple[dict[str, Any] | None, int]:
+        """What the process answers, None if it ended instead; and the code with which it did."""
+        runtime = (experiment.threads, experiment.devices)
+        if self.worker is not None and self.worker.runtime != runtime:
+            self.close()
+        with os.fdopen(sweep.open_log(experiment.name), "ab") as log:
+            if self.worker is None or self.worker.process.poll() is not None:
+                self.worker = _Worker(runtime, self.placement.environment(self.job), self.folder, log)
+        if self.urgency:
+            self.worker.end(self.urgency)
+        worker = self.worker
+        answer = worker.train(experiment, sweep.log_path(experiment.name), trusted)
+        if answer is not None:
+            return answer, 0
+        self.worker = None
+        return None, worker.process.wait()
+
+
 class _Worker:
     """A process that trains one run after another on the same threads and devices, in a session of its own."""
 
-    def __init__(self, experiment: Experiment, environment: dict[str, str], first_log: BinaryIO):
-        self.runtime = (experiment.threads, experiment.devices)
+    def __init__(
+        self,
+        runtime: tuple[int | None, str],
+        environment: dict[str, str],
+        folder: str | None,
+        first_log: BinaryIO,
+    ):
+        self.runtime = runtime
         self.process = subprocess.Popen(
             [sys.executable, *WORKER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=first_log,
             text=True,
+            cwd=folder,
             env=environment,
             start_new_session=True,
         )
 
-    def train(self, experiment: Experiment, log: Path) -> dict[str, Any] | None:
+    def train(self, experiment: Experiment, log: Path, trusted: dict[str, str] | None) -> dict[str, Any] | None:
         """Train, and return the answer; None if the process ended."""
         try:
-            trusted = own.source_facts(experiment.loss) if own.is_allowed(experiment.loss) else None
             request = {"experiment": experiment.to_dict(), "log": str(log), "trusted": trusted}
             self.process.stdin.write(json.dumps(request) + "\n")
             self.process.stdin.flush()
@@ -290,24 +374,17 @@ class _Worker:
         except (OSError, ValueError):
             return None
 
-    def ask_to_stop(self) -> None:
-        """End its stdin: the run that goes on stops, and the process ends."""
-        with contextlib.suppress(OSError):
-            self.process.stdin.close()
-
-    def hurry(self) -> None:
-        """Ask again: the run stops without a last evaluation."""
-        self.process.terminate()
-
-    def kill(self) -> None:
-        """End the process now; its run can be resumed from its last checkpoint."""
-        self.process.kill()
+    def end(self, urgency: int) -> None:
+        """End its stdin: the run that goes on stops, and the process ends; see `URGENCIES`."""
+        if urgency == STOP:
+            with contextlib.suppress(OSError):
+                self.process.stdin.close()
+        elif urgency == HURRY:
+            self.process.terminate()
+        else:
+            self.process.kill()
 
     def close(self) -> None:
         """End the process, which trains nothing now."""
-        self.ask_to_stop()
+        self.end(STOP)
         self.process.wait()
-
-
-def _stamp(run: Run) -> tuple:
-    return run.status.state, run.status.sequence

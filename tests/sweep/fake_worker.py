@@ -6,8 +6,10 @@ What a run does is told by its seed: 0 finish, 1 fail, 2 kill the process, 3 go 
 import json
 import math
 import os
+import queue
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -60,23 +62,19 @@ def run(experiment: dict) -> dict:
         return {"state": state, "message": None}
 
 
+def listen(requests: queue.Queue) -> None:
+    for line in sys.stdin:
+        requests.put(line)
+    requests.put(None)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 if __name__ == "__main__":
-    import threading
-
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    lines = iter(sys.stdin.readline, "")
-    request = next(lines, None)
-
-    def stop_at_the_end():
-        sys.stdin.buffer.raw.read(1)
-        os.kill(os.getpid(), signal.SIGTERM)
-
+    requests: queue.Queue[str | None] = queue.Queue()
+    threading.Thread(target=listen, args=(requests,), daemon=True).start()
     try:
-        while request:
-            experiment = json.loads(request)["experiment"]
-            if experiment["seed"] == LINGER:
-                threading.Thread(target=stop_at_the_end, daemon=True).start()
-            print(json.dumps(run(experiment)), flush=True)
-            request = next(lines, None)
+        while (request := requests.get()) is not None:
+            print(json.dumps(run(json.loads(request)["experiment"])), flush=True)
     except KeyboardInterrupt:
         sys.exit(130)

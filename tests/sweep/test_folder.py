@@ -85,8 +85,8 @@ def test_an_option_that_a_loss_does_not_have_makes_no_other_run(tmp_path):
 HOLD = """
 import sys, time
 from simplexlab.sweep import SweepFolder
-with SweepFolder(sys.argv[1]).claim(sys.argv[2]) as granted:
-    print(granted, flush=True)
+with SweepFolder(sys.argv[1]).claim(sys.argv[2], "a" * 32) as claim:
+    print(claim.granted, flush=True)
     time.sleep(60)
 """
 
@@ -96,12 +96,14 @@ def test_a_claim_excludes_other_processes_until_its_process_dies(tmp_path):
     command = [sys.executable, "-c", HOLD, str(tmp_path), "ce-0-s0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "True\n"
-        with sweep.claim("ce-0-s0") as granted, sweep.claim("sc-0-s0") as other:
-            assert not granted
-            assert other
+        with sweep.claim("ce-0-s0", "b" * 32) as claim, sweep.claim("sc-0-s0") as other:
+            assert claim == (False, "a" * 32)
+            assert other == (True, "")
         process.kill()
-    with sweep.claim("ce-0-s0") as granted:
-        assert granted
+    with sweep.claim("ce-0-s0", "b" * 32) as claim:
+        assert claim == (True, "a" * 32)
+    with sweep.claim("ce-0-s0") as claim:
+        assert claim == (True, "b" * 32)
 
 
 def test_a_thousand_runs_are_listed(tmp_path):
