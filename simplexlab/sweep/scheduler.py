@@ -44,7 +44,6 @@ CONNECT_SECONDS = 10.0
 POLL_SECONDS = 0.2
 IDLE_SECONDS = 60.0  # how long a worker keeps a training process that has nothing to do
 TOPIC = "simplexlab-sweep"
-PRELOAD = (__name__,)  # of local workers
 
 
 def parse_scheduler(text: str) -> tuple[str, int | None]:
@@ -291,7 +290,7 @@ def _connected(address: str, where: Placement | Wish) -> Iterator["Client"]:
                     worker_dashboard_address="127.0.0.1:0",
                     memory_limit=0,  # the runs are processes of their own
                     local_directory=stack.enter_context(tempfile.TemporaryDirectory(prefix="simplexlab-")),
-                    preload=PRELOAD,
+                    preload=[*_preloads(), __name__],
                     silence_logs=logging.CRITICAL,
                 )
             )
@@ -302,6 +301,13 @@ def _connected(address: str, where: Placement | Wish) -> Iterator["Client"]:
         except ValueError as error:
             raise UsageError(f"--scheduler {address}: {error}") from error
         yield stack.enter_context(client)
+
+
+def _preloads() -> Sequence[str]:
+    """What the user's own configuration of dask has its workers load."""
+    import dask
+
+    return dask.config.get("distributed.worker.preload", None) or ()
 
 
 @contextlib.contextmanager

@@ -4,7 +4,10 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +25,10 @@ from simplexlab.sweep.scheduler import Wish, execute_on, parse_scheduler
 
 distributed = pytest.importorskip("distributed")
 FAKE = "fake_preload"  # a module beside this one, which dask's workers import
+OF_FAKES = {
+    "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)]),
+    "DASK_DISTRIBUTED__WORKER__PRELOAD": f'["{FAKE}"]',
+}
 ENDED_WELL = {"finished", "diverged"}
 
 
@@ -33,17 +40,17 @@ def workers(count):
         host="127.0.0.1",
         dashboard_address="127.0.0.1:0",
         worker_dashboard_address="127.0.0.1:0",
-        preload=FAKE,
         silence_logs="CRITICAL",
     ) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _scratch_folder(tmp_path_factory):
+def _fake_workers(tmp_path_factory):
     import dask
 
-    with dask.config.set({"temporary-directory": str(tmp_path_factory.mktemp("dask"))}):
+    scratch = str(tmp_path_factory.mktemp("dask"))
+    with dask.config.set({"temporary-directory": scratch, "distributed.worker.preload": [FAKE]}):
         yield
 
 
@@ -136,8 +143,7 @@ def test_workers_that_close_hand_their_runs_on(cluster, address, tmp_path):
     assert len(attempts(sweep, "ce-0-s3")) == 2
 
 
-def test_two_schedulers_over_one_folder_do_each_run_once(address, tmp_path, monkeypatch):
-    monkeypatch.setattr(scheduler, "PRELOAD", (*scheduler.PRELOAD, FAKE))
+def test_two_schedulers_over_one_folder_do_each_run_once(address, tmp_path):
     sweep = make(tmp_path, (FINISH,), tuple(i / 20 for i in range(20)))
     other = {}
     thread = threading.Thread(target=lambda: other.update(do(address, sweep)))
@@ -169,12 +175,8 @@ def test_an_interrupt_stops_the_runs_cleanly_and_they_go_on_later(address, tmp_p
 def test_ctrl_c_in_the_terminal_stops_local_workers(tmp_path):
     """Ctrl-C reaches dask's processes too."""
     sweep = make(tmp_path, (LINGER,), (0.0,))
-    code = (
-        "import sys; from simplexlab.sweep import scheduler; from simplexlab.cli import main\n"
-        f"if __name__ == '__main__':\n scheduler.PRELOAD += ({FAKE!r},); sys.exit(main(sys.argv[1:]))"
-    )
-    command = [sys.executable, "-c", code, "sweep", "--run-dir", str(tmp_path), "--scheduler", "local:1"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([p for p in sys.path if p])}
+    command = [sys.executable, "-m", "simplexlab", "sweep", "--run-dir", str(tmp_path), "--scheduler", "local:1"]
+    environment = os.environ | OF_FAKES
     process = subprocess.Popen(
         [*command, "--devices", "cpu"], stderr=subprocess.PIPE, text=True, start_new_session=True, env=environment
     )
@@ -193,7 +195,7 @@ def test_a_killed_scheduler_is_told_and_its_runs_stop(tmp_path):
     sweep = make(tmp_path / "sweep", (LINGER,), (0.0,))
     file = tmp_path / "scheduler.json"
     common = ["--scheduler-file", str(file), "--host", "127.0.0.1", "--dashboard-address", "127.0.0.1:0"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    environment = os.environ | OF_FAKES
     with contextlib.ExitStack() as stack:
 
         def start(*words):
@@ -210,7 +212,7 @@ def test_a_killed_scheduler_is_told_and_its_runs_stop(tmp_path):
             return process
 
         of_dask = start("distributed.cli.dask_scheduler", "--port", "0")
-        start("distributed.cli.dask_worker", "--no-nanny", "--nthreads", "1", "--preload", FAKE)
+        start("distributed.cli.dask_worker", "--no-nanny", "--nthreads", "1")
         deadline = time.monotonic() + 30
         while not file.exists() and time.monotonic() < deadline:
             time.sleep(0.1)
@@ -315,6 +317,43 @@ def test_no_scheduler_answers(simplexlab, tmp_path, monkeypatch):
     code, out, err = simplexlab("sweep", *words)
     assert (code, out) == (1, "")
     assert err == "simplexlab: no dask scheduler answers at tcp://127.0.0.1:1; `dask scheduler` starts one\n"
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
+NEEDS = re.compile(r"# needs (a|several|an) ")
+
+
+def commands_of_the_page():
+    blocks = re.findall(r"```(?:sh|python)\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    assert blocks
+    return [block for block in blocks if not NEEDS.search(block)]
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="the page's commands are for a shell")
+@pytest.mark.parametrize("block", commands_of_the_page())
+def test_the_commands_of_the_page_run(tmp_path, block):
+    """All that are not marked as needing what a test has not; with the fake worker."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, module in (("simplexlab", "simplexlab"), ("dask", "dask")):
+        program = programs / name
+        program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {module} "$@"\n')
+        program.chmod(0o755)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+    environment = os.environ | OF_FAKES
+    environment |= {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "DASK_TEMPORARY_DIRECTORY": str(tmp_path)}
+    done = subprocess.run(
+        ["bash", "-ec", block.replace("8786", port)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    (sweep,) = map(SweepFolder, tmp_path.glob("sweeps/*"))
+    assert {run.status.state for run in runs_of(sweep)} == {"finished"}
 
 
 def test_the_scheduler_needs_no_simplexlab():
