@@ -8,7 +8,7 @@ Keras objects of the project are registered as soon as both this package and Ker
 
 from simplexlab.after_import import after_import
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def _register_keras_objects() -> None:

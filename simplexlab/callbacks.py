@@ -87,18 +87,18 @@ class Geometry(keras.callbacks.Callback):
         self.prefix = prefix
         self.evaluations: list[Evaluation] = []
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
         super().set_model(model)
-        self._parts = None
-        self._example_record = None
+        self._parts: tuple[keras.Model, keras.layers.Dense | None] | None = None
+        self._example_record: dict[str, Any] | None = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Tell what does not fit before an epoch is spent."""
         if isinstance(self.model, keras.Sequential) and not self.model.built and hasattr(self.x, "shape"):
             self.model.build((None, *self.x.shape[1:]))
         self._find_parts()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Evaluate after every `every`-th epoch and add the numbers to `logs`."""
         found = {}
         if (epoch + 1) % self.every == 0:
@@ -124,7 +124,9 @@ class Geometry(keras.callbacks.Callback):
                 return Evaluation(_without_numbers(self._example()), {}, np.empty((0, values.shape[1])))
         return self._measure(values, self.y, weights, iteration)
 
-    def _measure(self, values: np.ndarray, labels: np.ndarray, weights: np.ndarray | None, iteration: int):
+    def _measure(
+        self, values: np.ndarray, labels: np.ndarray, weights: np.ndarray | None, iteration: int
+    ) -> Evaluation:
         """Evaluate representations under the objective: sc where there are no weights."""
         nonnegative = bool(values.min() >= 0) if self.nonnegative is None else self.nonnegative
         radius = float(np.sqrt(np.mean(np.sum(np.square(values, dtype=np.float64), axis=1)) / self.temperature))
@@ -179,7 +181,7 @@ class Geometry(keras.callbacks.Callback):
         if not outputs:
             chosen = None
         elif self.head is not None:
-            chosen = self._named(outputs)
+            chosen = self._named(self.head, outputs)
         elif len(outputs) > 1:
             names = ", ".join(output.names[0] for output in outputs)
             raise ValueError(
@@ -206,14 +208,14 @@ class Geometry(keras.callbacks.Callback):
             )
         return None
 
-    def _named(self, outputs: list[Output]) -> Output:
-        found = [output for output in outputs if self.head in output.names]
+    def _named(self, name: str, outputs: list[Output]) -> Output:
+        found = [output for output in outputs if name in output.names]
         if len(found) == 1:
             return found[0]
         if found:
-            raise ValueError(f"{self.head} makes {len(found)} outputs; name one by the activation behind it")
-        names = [name for output in outputs for name in output.names]
-        raise ValueError(f"head {self.head}: {nearest(self.head, names)}")
+            raise ValueError(f"{name} makes {len(found)} outputs; name one by the activation behind it")
+        names = [known for output in outputs for known in output.names]
+        raise ValueError(f"head {name}: {nearest(name, names)}")
 
     def _encoder(self, outputs: list[Output], classifier: Output | None) -> keras.Model:
         """The model from inputs to representations."""

@@ -112,7 +112,7 @@ class Statistic:
         Raises:
             ValueError, KeyError, TypeError: the facts are not those of a statistic.
         """
-        texts = {name: str(facts[name]) for name in ("key", "label", "short", "meaning", "group")}
+        texts: dict[str, Any] = {name: str(facts[name]) for name in ("key", "label", "short", "meaning", "group")}
         return cls(**texts, log=bool(facts["log"]), measure=lambda *_: None, optimum=lambda _: None)
 
 
@@ -121,7 +121,7 @@ def _pairs(points: np.ndarray) -> np.ndarray:
     return np.concatenate([angular_similarity(points[i], points[i + 1 :]) for i in range(len(points) - 1)])
 
 
-def _if_collapsed(value: Callable[[Optimum], float]) -> Callable[[Optimum], float | None]:
+def _if_collapsed(value: Callable[[Optimum], float | None]) -> Callable[[Optimum], float | None]:
     """The value at the optimum, None where its classes are spread and the class means do not tell it."""
     return lambda optimum: None if optimum.spread else value(optimum)
 
@@ -141,7 +141,7 @@ def _uniformity(optimum: Optimum) -> float:
     return float(np.log(shares @ np.exp(4 * (np.clip(units @ units.T, -1, 1) - 1)) @ shares))
 
 
-def _effective_rank(optimum: Optimum) -> float:
+def _effective_rank(optimum: Optimum) -> float | None:
     from simplexlab.geometry.measures import effective_rank
 
     counts = np.ones(optimum.num_classes) if optimum.class_counts is None else np.asarray(optimum.class_counts, float)

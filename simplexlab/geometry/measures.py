@@ -140,7 +140,7 @@ class Statistics:
         }
 
 
-def optimum(num_classes: int, features: str = "free") -> dict[str, float]:
+def optimum(num_classes: int, features: str = "free") -> dict[str, float | None]:
     """Value of every statistic at the optimum of CE and SC for balanced labels.
 
     Args:
@@ -189,12 +189,12 @@ def statistics(
     num_classes = len(counts)
     block = whole("block", block, 1)
     scale = _scale("representations", representations)
-    given_weights = weights
+    given_weights: np.ndarray | None = None
     if weights is not None:
-        weights = given_weights = matrix("weights", weights)
-        if weights.shape != (num_classes, dimension):
-            raise ValueError(f"the weights must have shape ({num_classes}, {dimension}), got {weights.shape}")
-        weights = weights / _scale("weights", weights)
+        given_weights = matrix("weights", weights)
+        if given_weights.shape != (num_classes, dimension):
+            raise ValueError(f"the weights must have shape ({num_classes}, {dimension}), got {given_weights.shape}")
+        weights = given_weights / _scale("weights", given_weights)
 
     points = _SortedPoints(representations, labels, scale, block)
     norms, sums, unit_sums = _class_sums(points, (num_classes, dimension))
@@ -328,7 +328,7 @@ def _about_class_means(
     # One product gives the coordinates in the span of M and the scores of the classifier.
     projection = span if weights is None else np.hstack([span, weights.T])
     square_chords = np.full(len(labels), 2.0)  # a zero vector counts as orthogonal
-    directed = (norms > 0) & directions.any(axis=1)[labels]
+    directed = (norms > 0) & np.any(directions, axis=1)[labels]
     scatter, disagreements = 0.0, 0
     squares, within = np.zeros(len(class_means)), np.zeros((class_means.shape[1],) * 2)
     for part, values in points.blocks():

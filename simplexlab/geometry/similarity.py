@@ -52,7 +52,7 @@ def largest_deviation(similarities: ArrayLike, optimum: ArrayLike) -> float:
     Returns:
         0 exactly where all of them are γ*.
     """
-    return float(np.abs(np.asarray(similarities, dtype=np.float64) - optimum).max())
+    return float(np.abs(np.asarray(similarities, dtype=np.float64) - np.asarray(optimum)).max())
 
 
 def distance_from_optimum(similarities: ArrayLike, optimum: float) -> float:

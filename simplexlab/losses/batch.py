@@ -1,7 +1,7 @@
 """What losses over pairs of samples share: the batch of all replicas, labels that stay apart, dtypes."""
 
 import copy
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -25,7 +25,7 @@ class BatchLoss(keras.losses.Loss):
         given = keras.dtype_policies.get(dtype or keras.config.floatx()).compute_dtype
         super().__init__(name, reduction, keras.backend.result_type(given, "float32"))
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         """Return the loss of the batch, reduced and weighted as Keras's losses are."""
         # Keras would cast the labels to the loss's dtype, which makes one of several from 2²⁴ on.
         with_labels = copy.copy(self)
@@ -50,16 +50,16 @@ class Batch(NamedTuple):
         is_positive: whether it is another sample of the anchor's class, shape (b, B).
     """
 
-    anchors: object
-    labels: object
-    samples: object
-    sample_labels: object
-    positions: object
-    is_self: object
-    is_positive: object
+    anchors: Any
+    labels: Any
+    samples: Any
+    sample_labels: Any
+    positions: Any
+    is_self: Any
+    is_positive: Any
 
 
-def batch_of(y_true, y_pred) -> Batch:
+def batch_of(y_true: Any, y_pred: Any) -> Batch:
     """The global batch that labels and representations belong to.
 
     Args:
@@ -83,13 +83,13 @@ def batch_of(y_true, y_pred) -> Batch:
     return Batch(anchors, labels, samples, sample_labels, positions, is_self, is_positive)
 
 
-def positions_of(values):
+def positions_of(values: Any) -> Any:
     """The positions 0, 1, … of a batch: constants where its size is known; int64, as GPUs leave int32 to the host."""
     size = values.shape[0]
     return ops.arange(ops.shape(values)[0], dtype="int64") if size is None else ops.convert_to_tensor(np.arange(size))
 
 
-def lowest(tensor) -> float:
+def lowest(tensor: Any) -> float:
     """The lowest finite number of the tensor's dtype."""
     return float(np.finfo(keras.backend.standardize_dtype(tensor.dtype)).min)
 
@@ -112,7 +112,7 @@ def _labels(y_true):
     return ops.reshape(labels, (-1,))
 
 
-def global_batch(anchors, labels):
+def global_batch(anchors: Any, labels: Any) -> tuple[Any, Any, Any]:
     """Gather what a loss over pairs of samples needs under `tf.distribute`: the batch of all replicas.
 
     The one place where a loss knows of replicas; under other backends and without a strategy there is one.

@@ -1,5 +1,7 @@
 """The supervised contrastive loss."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -63,7 +65,7 @@ class SupervisedContrastive(BatchLoss):
         self.temperature = float(temperature)
         self.positives = None if positives is None else int(positives)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each anchor, shape (b,)."""
         return supervised_contrastive(y_true, y_pred, self.temperature, self.positives)
 
@@ -72,7 +74,7 @@ class SupervisedContrastive(BatchLoss):
         return {**super().get_config(), "temperature": self.temperature, "positives": self.positives}
 
 
-def supervised_contrastive(y_true, y_pred, temperature: float = 1.0, positives: int | None = None):
+def supervised_contrastive(y_true: Any, y_pred: Any, temperature: float = 1.0, positives: int | None = None) -> Any:
     """Supervised contrastive loss of each anchor, shape (b,); see `SupervisedContrastive`.
 
     Args:

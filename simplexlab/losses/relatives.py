@@ -1,5 +1,7 @@
 """Losses over pairs and triplets of a batch that the supervised contrastive loss stands beside."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -54,7 +56,7 @@ class AlignmentUniformity(BatchLoss):
         self.weight = _at_least_0("weight", weight)
         self.scale = _positive("scale", scale)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the value of each sample, shape (b,)."""
         batch = batch_of(y_true, y_pred)
         squares = _squared_distances(batch.anchors, batch.samples)
@@ -122,7 +124,7 @@ class NPairs(BatchLoss):
         super().__init__(name, reduction, dtype)
         self.temperature = _positive("temperature", temperature)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each sample, shape (b,)."""
         batch = batch_of(y_true, y_pred)
         logits = ops.matmul(batch.anchors, ops.transpose(batch.samples)) / self.temperature
@@ -191,7 +193,7 @@ class Triplet(BatchLoss):
         super().__init__(name, reduction, dtype)
         self.margin = _at_least_0("margin", margin)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each anchor, shape (b,)."""
         batch = batch_of(y_true, y_pred)
         squares = _squared_distances(batch.anchors, batch.samples)
@@ -256,7 +258,7 @@ class SoftNearestNeighbour(BatchLoss):
         super().__init__(name, reduction, dtype)
         self.temperature = _positive("temperature", temperature)
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each anchor, shape (b,)."""
         batch = batch_of(y_true, y_pred)
         logits = -_squared_distances(batch.anchors, batch.samples) / self.temperature

@@ -275,7 +275,7 @@ class Objective:
         options = tuple(
             Option(**{**entry, "choices": tuple(entry.get("choices", ()))}) for entry in facts.get("options", ())
         )
-        found = {name: str(facts[name]) for name in texts}
+        found: dict[str, Any] = {name: str(facts[name]) for name in texts}
         make_head = _only_facts if found["head"] == "fixed" else None
         return cls(**found, options=options, sphere=bool(facts["sphere"]), loss=_only_facts, make_head=make_head)
 
@@ -314,7 +314,7 @@ def _checked(option: Option, value: Any) -> Any:
         raise UsageError(f"{flag} {value!r} is not {wanted}")
     if option.choices and value not in option.choices:
         raise UsageError(f"{flag} {value}: known are {', '.join(option.choices)}")
-    if option.type in (int, float):
+    if isinstance(value, int | float) and not isinstance(value, bool):
         check_limits(flag, value, option.limits)
     return value
 

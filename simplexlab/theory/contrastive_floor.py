@@ -12,6 +12,7 @@ For non-negative points C ≥ 0, and the orthogonal frame, C = ρ²·I, is best 
 """
 
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -120,7 +121,7 @@ def sc_floor_of_batches(
         points = np.zeros((counts.shape[1], 1))
         points[present] = square**0.5
         return Floor(collapsed, collapsed, collapsed, points, origin="a single class")
-    closed = float(np.mean(composition_value(used, square**0.5, features=features)))
+    closed: float | None = float(np.mean(composition_value(used, square**0.5, features=features)))
     if features == "free" and np.ptp(used, axis=1).any():
         closed = None
     floor = gram_floor(GivenBatches(used), num_classes, square, dimension, features, closed, collapsed, start)
@@ -165,8 +166,15 @@ def sc_floor_of_composition(
     )
 
 
+class GramLoss(Protocol):
+    """A convex function of the Gram matrix of the class means, such as the mean loss over a law of batches."""
+
+    def value_and_gradient(self, gram: np.ndarray) -> tuple[float, np.ndarray]:
+        """The value and its gradient at a Gram matrix (K, K)."""
+
+
 def gram_floor(
-    batches: IndependentBatches | GivenBatches,
+    batches: GramLoss,
     num_classes: int,
     square: float,
     dimension: int | None,
@@ -204,7 +212,7 @@ def gram_floor(
 class _Program:
     """f(Z·Zᵀ) over free vectors whose directions are those of the class means Z, shape (K, h)."""
 
-    def __init__(self, batches: IndependentBatches | GivenBatches, radius: float, nonnegative: bool):
+    def __init__(self, batches: GramLoss, radius: float, nonnegative: bool):
         self.batches, self.radius, self.nonnegative = batches, radius, nonnegative
 
     def start(self, units: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ nothing, as for every loss of the softmax, otherwise K.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -33,6 +34,8 @@ from simplexlab.theory.program import in_few_dimensions, solve, state_of
 
 NOISE = 0.1
 SLACK = 0.3  # first share of the norms that is left unused by a loss which may not want all of it
+
+Backward = Callable[[np.ndarray, np.ndarray], np.ndarray]  # gradients in weights and class means → in the free numbers
 
 
 def ce_floor(
@@ -227,7 +230,9 @@ class _Program:
         weights, means, _ = self._factors(free)
         return means[:, :-1], weights[:, :-1]
 
-    def _factors(self, free: np.ndarray):
+    def _factors(
+        self, free: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, Callable[[np.ndarray, np.ndarray], np.ndarray]]:
         length = np.linalg.norm(free[0])
         weights = free[0] * (self.norm / length)
         means, means_back = to_sphere(free[1], self.radius, self.nonnegative)

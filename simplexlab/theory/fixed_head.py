@@ -54,39 +54,39 @@ def fixed_head_floor(
 
     Reference: the module's docstring.
     """
-    weights = finite("weights", matrix("weights", weights))
-    num_classes = len(weights)
+    given = finite("weights", matrix("weights", weights))
+    num_classes = len(given)
     if num_classes < 2:
         raise ValueError("the number of classes must be at least 2, got a classifier of one row")
     radius = not_negative("radius", radius)
     nonnegative = choice("features", features, FEATURES) == "nonnegative"
-    targets = np.eye(num_classes) if targets is None else finite("targets", matrix("targets", targets))
-    if targets.shape[1] != num_classes:
-        raise ValueError(f"the targets must have shape (T, {num_classes}), got {targets.shape}")
-    if targets.min() < 0 or np.abs(targets.sum(axis=1) - 1).max() > 1e-6:
+    wanted = np.eye(num_classes) if targets is None else finite("targets", matrix("targets", targets))
+    if wanted.shape[1] != num_classes:
+        raise ValueError(f"the targets must have shape (T, {num_classes}), got {wanted.shape}")
+    if wanted.min() < 0 or np.abs(wanted.sum(axis=1) - 1).max() > 1e-6:
         raise ValueError("each row of the targets must be a distribution: at least 0 with sum 1")
-    targets = targets / targets.sum(axis=1, keepdims=True)
+    wanted = wanted / wanted.sum(axis=1, keepdims=True)
     if class_probabilities is None:
-        frequencies = np.full(len(targets), 1 / len(targets))
+        frequencies = np.full(len(wanted), 1 / len(wanted))
     else:
         frequencies = probabilities(class_probabilities)
-        if len(frequencies) != len(targets):
-            raise ValueError(f"{len(targets)} targets need as many probabilities, got {len(frequencies)}")
+        if len(frequencies) != len(wanted):
+            raise ValueError(f"{len(wanted)} targets need as many probabilities, got {len(frequencies)}")
     basis = None
-    rows = weights
-    if not nonnegative and weights.shape[1] > 1:  # only the span of the rows matters
-        left, sizes, basis = np.linalg.svd(weights, full_matrices=False)
+    rows = given
+    if not nonnegative and given.shape[1] > 1:  # only the span of the rows matters
+        left, sizes, basis = np.linalg.svd(given, full_matrices=False)
         rows = left * sizes
 
-    known = None if start is None else start.state.get((num_classes, len(targets)))
+    known = None if start is None else start.state.get((num_classes, len(wanted)))
     parts = []
     size = max(1, BLOCK_ENTRIES // num_classes**2)
-    for first in range(0, len(targets), size):
+    for first in range(0, len(wanted), size):
         part = slice(first, first + size)
-        dual = _Dual(rows, targets[part], radius, nonnegative)
+        dual = _Dual(rows, wanted[part], radius, nonnegative)
         found = None if known is None else dual.solve(known[part], SMOOTHING[WARM:])
         if found is None or not is_certified(found.values.sum(), found.bounds.sum(), 0.0, AIM):
-            found = dual.solve(np.zeros_like(targets[part]), SMOOTHING)
+            found = dual.solve(np.zeros_like(wanted[part]), SMOOTHING)
         parts.append(found)
     values, bounds, points, logarithms = (np.concatenate(column) for column in zip(*parts, strict=True))
     value = float(frequencies @ values)
@@ -97,9 +97,9 @@ def fixed_head_floor(
         certificate,
         collapsed,
         points if basis is None else points @ basis,
-        weights,
+        given,
         converged=is_certified(value, certificate, collapsed, 100 * AIM),
-        state={(num_classes, len(targets)): logarithms},
+        state={(num_classes, len(wanted)): logarithms},
     )
 
 
@@ -211,9 +211,11 @@ class _Dual:
         scores = points @ self.rows.T
         relative = scores - np.sum(self.targets[chosen] * scores, axis=1, keepdims=True)
         relative = np.where(self.allowed[chosen], relative, -np.inf)
-        values = np.logaddexp.reduce(relative, axis=1)
-        bounds = _entropy(logarithms) - self.radius * size[:, 0]
-        values, bounds = (np.where(self.one_hot[chosen], np.logaddexp(0.0, array), array) for array in (values, bounds))
+        values: np.ndarray = np.logaddexp.reduce(relative, axis=1)
+        bounds: np.ndarray = _entropy(logarithms) - self.radius * size[:, 0]
+        alone = self.one_hot[chosen]
+        values = np.where(alone, np.logaddexp(0.0, values), values)
+        bounds = np.where(alone, np.logaddexp(0.0, bounds), bounds)
         return values, bounds, points
 
 

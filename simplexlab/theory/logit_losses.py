@@ -50,7 +50,7 @@ class SmoothedCrossEntropy:
 
     smoothing: float
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not 0 <= self.smoothing < 1:
             raise ValueError(f"the label smoothing must be at least 0 and less than 1, got {self.smoothing:g}")
 

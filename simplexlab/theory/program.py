@@ -16,11 +16,8 @@ SAME_VALUE = 1e-9  # relative difference up to which two ends of a search count 
 SAME_SHAPE = 1e-3  # the same for the inner products of their unit vectors
 
 
-class Program(Protocol):
+class Certified(Protocol):
     """A smooth objective of free numbers that stand for a configuration of K classes in h dimensions."""
-
-    def start(self, units: np.ndarray) -> np.ndarray:
-        """The free numbers that stand for class means in the directions of `units`, shape (K, h)."""
 
     def value_and_gradient(self, free: np.ndarray) -> tuple[float, np.ndarray]:
         """The objective and its gradient in the free numbers."""
@@ -32,6 +29,13 @@ class Program(Protocol):
         """Class means (K, h) and classifier rows (K, h) or None."""
 
 
+class Program(Certified, Protocol):
+    """One that can start anywhere."""
+
+    def start(self, units: np.ndarray) -> np.ndarray:
+        """The free numbers that stand for class means in the directions of `units`, shape (K, h)."""
+
+
 class Solution(NamedTuple):
     """Where a minimiser ended."""
 
@@ -40,7 +44,7 @@ class Solution(NamedTuple):
     converged: bool
 
 
-def solve(program: Program, free: np.ndarray, collapsed: float, *, may_vanish: bool = False) -> Solution:
+def solve(program: Certified, free: np.ndarray, collapsed: float, *, may_vanish: bool = False) -> Solution:
     """Minimise until the certificate meets the value.
 
     Args:
@@ -159,7 +163,7 @@ def named_configurations(num_classes: int, dimension: int) -> dict[str, np.ndarr
 
 
 def _minimise(
-    program: Program, free: np.ndarray, finished: Callable[[np.ndarray], bool], steps: int | None = None
+    program: Certified, free: np.ndarray, finished: Callable[[np.ndarray], bool], steps: int | None = None
 ) -> Solution:
     scale = abs(program.value_and_gradient(free)[0]) or 1.0
 

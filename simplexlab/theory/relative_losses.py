@@ -58,7 +58,7 @@ def alignment_uniformity_loss(
         kernel = np.exp(-scale * np.maximum(distances, 0.0))
         kernel[np.arange(len(part)), part] = 0.0
         means[start : start + len(part)] = kernel.sum(axis=1) / (size - 1)
-    loss = weight * squares / max(positives, 1) + np.log(means.mean())
+    loss = weight * squares / max(int(positives), 1) + np.log(means.mean())
     error = None if len(rows) == size else float(means.std(ddof=1) / means.mean() / np.sqrt(len(rows)))
     return float(loss), error
 

@@ -244,6 +244,8 @@ def _triplet_floor(weights: np.ndarray, margin: float, dimension: int | None, fe
         floor = gram_floor(_Linear(weights, margin), num_classes, 1.0, None, features, closed, collapsed, None)
         return replace(floor, attained=_has_room(num_classes, dimension, features, margin))
     floor = gram_floor(_Linear(weights, margin), num_classes, 1.0, None, features, None, collapsed, None)
+    if floor.points is None:  # classes beyond what a program takes are refused before
+        raise AssertionError("a program without its configuration")
     hinges = np.maximum(margin - 2 + 2 * floor.points @ floor.points.T, 0.0)
     reached = float(np.vdot(weights, hinges))
     bound = max(floor.certificate, 0.0)
