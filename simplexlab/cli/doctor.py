@@ -3,13 +3,29 @@
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
+import sys
+import tempfile
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from cyclopts import Parameter
+
+from simplexlab import __version__
 from simplexlab.cli.common import Json, print_json
+from simplexlab.errors import UsageError
 
 PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "scipy", "scikit-learn", "matplotlib", "textual")
+OPTIONAL = ("jax", "torch", "mlflow", "tensorrt", "nvidia-cudnn-cu12")  # told in a report, where they are installed
+SETTINGS = ("KERAS_BACKEND", "CUDA_VISIBLE_DEVICES", "XLA_FLAGS", "TF_XLA_FLAGS", "OMP_NUM_THREADS", "TERM", "NO_COLOR")
+PRIVATE_SETTINGS = (
+    "TF_CONFIG",
+    "TFDS_DATA_DIR",
+    "PYTHONPATH",
+    "LD_LIBRARY_PATH",
+)  # addresses and paths: that they are set
+PATH = re.compile(r"(?<![\w.:/])(?:file://|~|<path>)?(?:/[^\s'\":;,()\[\]<>/]+)+/?")
 
 
 @dataclass(frozen=True)
@@ -22,10 +38,21 @@ class Finding:
     remedy: str = ""
 
 
-def doctor(*, json: Json = False) -> int:
+def doctor(
+    *,
+    report: Annotated[
+        bool, Parameter(negative="", help="Print a text to paste into an issue; it names no path and no address.")
+    ] = False,
+    json: Json = False,
+) -> int:
     """Show versions, devices, threads, data, and what is wrong with them."""
+    if report and json:
+        raise UsageError("--report is a text for people; leave out --report or --json")
     findings = [*_versions(), *_devices(), *_data(), *_disk()]
     problems = [finding for finding in findings if finding.problem]
+    if report:
+        print(as_report([*findings, *_surroundings()]))
+        return 1 if problems else 0
     if json:
         print_json({"findings": [_record(finding) for finding in findings], "problems": len(problems)})
         return 1 if problems else 0
@@ -45,6 +72,42 @@ def doctor(*, json: Json = False) -> int:
     out.print(table)
     out.print("\nAll is well." if not problems else f"\nTo mend: {len(problems)}.")
     return 1 if problems else 0
+
+
+def as_report(findings: list[Finding]) -> str:
+    """The findings as Markdown that can be pasted into an issue: a block that keeps its columns, paths left out."""
+    width = max(len(subject) for subject in ("simplexlab", *(finding.subject for finding in findings)))
+    lines = [f"{'! ' * it.problem or '  '}{it.subject:<{width}}  {without_paths(it.found)}" for it in findings]
+    return "\n".join(["```text", f"  {'simplexlab':<{width}}  {__version__}", *lines, "```"])
+
+
+def without_paths(words: str) -> str:
+    """One line in which `<path>` stands for every path, and `<user>`, `<host>` for the names of user and machine."""
+    text = " ".join(words.split())
+    for folder in {sys.prefix, os.path.expanduser("~"), tempfile.gettempdir()}:  # these may hold spaces
+        text = re.sub(re.escape(folder) + r"(?!\w)", "<path>", text) if len(folder) > 1 else text
+    text = PATH.sub("<path>", text)
+    names = {"<user>": os.environ.get("USER") or os.environ.get("LOGNAME"), "<host>": platform.node()}
+    for place, name in names.items():
+        if name and len(name) > 2:
+            text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", place, text)
+    return text
+
+
+def _surroundings() -> list[Finding]:
+    """What else decides how the program behaves here: other packages, the environment, the terminal."""
+    findings = []
+    for package in OPTIONAL:
+        try:
+            findings.append(Finding(package, importlib.metadata.version(package)))
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    findings += [Finding(name, os.environ[name]) for name in SETTINGS if os.environ.get(name)]
+    findings += [Finding(name, "set") for name in PRIVATE_SETTINGS if os.environ.get(name)]
+    findings.append(
+        Finding("stdout", f"{sys.stdout.encoding}, {'a terminal' if sys.stdout.isatty() else 'no terminal'}")
+    )
+    return findings
 
 
 def _record(finding: Finding) -> dict[str, Any]:
