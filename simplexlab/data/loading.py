@@ -1,7 +1,9 @@
 """Load a dataset by name: digits, a .npz file, a folder of class folders, or a TFDS set."""
 
+import gzip
 import logging
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -150,6 +152,22 @@ def availability(name: str, data_dir: str | Path | None = None) -> str:
         return "damaged"
 
 
+def _digits_table() -> np.ndarray:
+    """A row an image: its 64 grey levels and its label.
+
+    Read from scikit-learn's file, since the import of scikit-learn takes longer than all else before TensorFlow's.
+    """
+    package = find_spec("sklearn").submodule_search_locations[0]
+    try:
+        with gzip.open(Path(package, "datasets", "data", "digits.csv.gz")) as file:
+            return np.loadtxt(file, delimiter=",")
+    except FileNotFoundError:  # another version may keep it elsewhere
+        from sklearn.datasets import load_digits
+
+        bunch = load_digits()
+        return np.column_stack([bunch.data, bunch.target])
+
+
 def load_digits() -> Dataset:
     """scikit-learn's 1,797 handwritten digits of 8×8 pixels, split once and for all.
 
@@ -159,11 +177,9 @@ def load_digits() -> Dataset:
     Returns:
         1,400 training and 397 test images of 8×8×1.
     """
-    from sklearn.datasets import load_digits as load_bunch
-
-    bunch = load_bunch()
-    images = np.rint(bunch.images * 255 / 16).astype(np.uint8)[..., np.newaxis]
-    labels = bunch.target.astype(np.int32)
+    table = _digits_table()
+    images = np.rint(table[:, :-1].reshape(-1, 8, 8) * 255 / 16).astype(np.uint8)[..., np.newaxis]
+    labels = table[:, -1].astype(np.int32)
     trains = np.empty(len(labels), bool)
     for label in range(10):
         members = labels == label

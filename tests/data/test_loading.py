@@ -71,3 +71,10 @@ def test_availability(tmp_path):
     assert availability("cifar10", tmp_path) == "missing"
     (tmp_path / "cifar10" / "3.0.2").mkdir(parents=True)
     assert availability("cifar10", tmp_path) == "damaged"
+
+
+def test_digits_do_not_import_scikit_learn():
+    """Which takes longer than all else that a run does before TensorFlow is imported."""
+    code = "import sys; from simplexlab.data import load; load('digits'); print('sklearn' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
+    assert done.stdout == "False\n"
