@@ -76,10 +76,15 @@ def evaluate(
     criterion: Criterion,
     weights: np.ndarray | None = None,
     *,
+    projections: np.ndarray | None = None,
     iteration: int = 0,
     probe: bool = False,
 ) -> Evaluation:
     """Evaluate one configuration of representations against its labels and its proven optimum.
+
+    With a projection head there are two of them: the encoder's, which is kept and judged, and the head's, which the
+    loss sees. Loss and floor are of the latter, whose statistics stand under `projection`; nothing pins the encoder's,
+    so that its own stand beside the simplex, or the frame under a ReLU, only for comparison.
 
     Args:
         train: representations of the training images with the labels given to training (N, h), (N,), and the true
@@ -87,6 +92,7 @@ def evaluate(
         test: representations of the test images with their true labels, or None.
         criterion: objective, batch law and classifier.
         weights: rows of the trained or fixed head, shape (K, h); None without one: then the class means classify.
+        projections: what a projection head makes of the training representations, (N, d); None without one.
         iteration: enters the seed of the random batches, so that each evaluation draws its own.
         probe: fit the linear probe as well; always done when it is the policy.
 
@@ -97,8 +103,15 @@ def evaluate(
     statistics = geometry.statistics(train.values, train.labels, classifier)
     means = statistics.class_means
     classifiers = {"class_means": means} if weights is None else {"head": weights, "class_means": means}
-    measured, floor = measure_loss(train, criterion, weights, iteration)
-    best = optimum_of(floor, statistics.class_counts, criterion, weights)
+    seen, judged = train, criterion
+    if projections is not None:
+        seen, judged = Representations(projections, train.labels), replace(criterion, nonnegative=False)
+    measured, floor = measure_loss(seen, judged, weights, iteration)
+    best = optimum_of(floor, statistics.class_counts, judged, weights)
+    arrays = {}
+    if projections is not None:
+        measured["projection"], arrays = _of_projection(seen, best)
+        best = geometry.standard_optimum(len(means), FEATURES[criterion.nonnegative])
     record = statistics.to_dict(best)
     record["optimum"] = geometry.optimal_values(best)
     record["optimum_name"] = best.name
@@ -115,9 +128,24 @@ def evaluate(
         record |= memorisation(predictions(train.values, classifiers[policy]), train.labels, train.clean)
     record |= measured
     if criterion.objective.sphere and measured["bound_is_exact"]:
-        norms = record["norms"]  # the floor is that of one sphere
+        norms = record.get("projection", record)["norms"]  # the floor is that of one sphere
         record["bound_is_exact"] = norms["maximum"] <= norms["minimum"] * (1 + 1e-2)
-    return Evaluation(record, _geometry_arrays(train, statistics, weights, best), classifier)
+    return Evaluation(record, _geometry_arrays(train, statistics, weights, best) | arrays, classifier)
+
+
+def _of_projection(seen: Representations, best: geometry.Optimum) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What the loss sees: the record of the projection head's output beside its optimum, and arrays of it."""
+    means = geometry.class_means(seen.values, seen.labels)
+    statistics = geometry.statistics(seen.values, seen.labels, means)
+    record = statistics.to_dict(best) | {"optimum": geometry.optimal_values(best), "optimum_name": best.name}
+    record["weight_similarity"] = None  # there are no weights
+    arrays = {
+        "class_means": statistics.class_means.astype(np.float32),
+        "optimum_means": best.class_means.astype(np.float32),
+        "class_mean_histogram": statistics.class_mean_similarity.histogram,
+        "within_class_histogram": statistics.within_class_similarity.histogram,
+    }
+    return record, {f"projection_{name}": array for name, array in arrays.items()}
 
 
 def optimum_of(

@@ -9,7 +9,7 @@ import numpy as np
 
 from simplexlab.callbacks import Geometry
 from simplexlab.evaluation import numbers
-from simplexlab.losses import SupervisedContrastive
+from simplexlab.losses import SupCon, SupervisedContrastive
 
 LABELS = np.arange(60) % 3
 INPUTS = (np.eye(3)[LABELS] + 0.1 * np.random.default_rng(0).normal(size=(60, 3))).astype(np.float32)
@@ -34,6 +34,10 @@ def losses() -> dict[str, list[float]]:
         loss = SupervisedContrastive(temperature, reduction=None)
         for name, labels in BATCHES.items():
             found[f"{name}, {temperature}"] = keras.ops.convert_to_numpy(loss(labels, POINTS)).tolist()
+    for form in ("out", "in"):
+        for name, labels in BATCHES.items():
+            loss = SupCon(0.05, form=form, reduction=None)
+            found[f"supcon {form}, {name}"] = keras.ops.convert_to_numpy(loss(labels, POINTS)).tolist()
     for dtype in ("float16", "bfloat16"):
         points = keras.ops.cast(keras.ops.convert_to_tensor(POINTS), dtype)
         found[dtype] = keras.ops.convert_to_numpy(loss(BATCHES["balanced"], points)).tolist()

@@ -279,7 +279,7 @@ def test_labels_travel_between_replicas_as_digits(dtype):
 TWO_REPLICAS = """
 import numpy as np
 import tensorflow as tf
-from simplexlab.losses import SupervisedContrastive
+from simplexlab.losses import SupCon, SupervisedContrastive
 
 cpus = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(cpus[0], [tf.config.LogicalDeviceConfiguration()] * 2)
@@ -290,8 +290,8 @@ def step(loss, labels, rows):
     first = 4 * tf.distribute.get_replica_context().replica_id_in_sync_group
     return loss(labels[first : first + rows], tf.constant(points)[first : first + rows])
 
-for positives in (None, 1):
-    loss = SupervisedContrastive(0.5, reduction=None, positives=positives)
+losses = [SupervisedContrastive(0.5, reduction=None, positives=positives) for positives in (None, 1)]
+for loss in [*losses, SupCon(0.5, form="in", reduction=None)]:
     expected = loss(np.arange(8) % 3, points)
     for labels in (
         np.arange(8) % 3, 2**40 + np.arange(8) % 3, -(np.arange(8) % 3) * 2**32, np.float32(np.arange(8) % 3)

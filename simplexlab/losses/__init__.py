@@ -3,11 +3,13 @@
 from simplexlab.losses.batch import global_batch
 from simplexlab.losses.contrastive import SupervisedContrastive, supervised_contrastive
 from simplexlab.losses.relatives import AlignmentUniformity, NPairs, SoftNearestNeighbour, Triplet
+from simplexlab.losses.supcon import SupCon
 
 __all__ = [
     "AlignmentUniformity",
     "NPairs",
     "SoftNearestNeighbour",
+    "SupCon",
     "SupervisedContrastive",
     "Triplet",
     "global_batch",

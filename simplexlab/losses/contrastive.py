@@ -84,18 +84,29 @@ def supervised_contrastive(y_true: Any, y_pred: Any, temperature: float = 1.0, p
         positives: how many of its positives each anchor keeps, the first that follow it in the batch; None keeps all.
     """
     batch = batch_of(y_true, y_pred)
-    is_self, is_positive = batch.is_self, batch.is_positive
-    logits = ops.matmul(batch.anchors, ops.transpose(batch.samples)) / temperature
-    # A finite floor, not −∞: an anchor that is alone in the batch must give 0 and a finite gradient.
-    logits = ops.where(is_self, lowest(logits) / 4, logits)
-    # Shifting both terms alike keeps the difference exact to the last digits when s is large (small temperatures).
-    logits = logits - ops.stop_gradient(ops.max(logits, axis=1, keepdims=True))
-    if positives is not None:
-        is_positive = _first_positives(batch, positives)
+    logits = inner_products(batch, temperature)
+    is_positive = batch.is_positive if positives is None else _first_positives(batch, positives)
     count = ops.sum(ops.cast(is_positive, logits.dtype), axis=1)
     attraction = ops.sum(ops.where(is_positive, logits, 0.0), axis=1) / ops.maximum(count, 1.0)
-    repulsion = ops.log(ops.sum(ops.where(is_self, 0.0, ops.exp(logits)), axis=1) + _alone(count))
-    return ops.where(count > 0, repulsion - attraction, 0.0)
+    return ops.where(count > 0, repulsion(batch, logits) - attraction, 0.0)
+
+
+def inner_products(batch: Batch, temperature: float):
+    """Inner products (b, B) of the anchors and all samples over the temperature, less the largest of each row.
+
+    Both terms of a loss shifted alike keep their difference exact to the last digits when the products are large. That
+    of an anchor with itself is far below all others and finite, so that one which is alone has a finite gradient.
+    """
+    products = ops.matmul(batch.anchors, ops.transpose(batch.samples)) / temperature
+    products = ops.where(batch.is_self, lowest(products) / 4, products)
+    return products - ops.stop_gradient(ops.max(products, axis=1, keepdims=True))
+
+
+def repulsion(batch: Batch, products):
+    """log Σ_{k ≠ i} exp(s_ik) of each anchor, shape (b,); finite also without a positive, where it is discarded."""
+    total = ops.sum(ops.where(batch.is_self, 0.0, ops.exp(products)), axis=1)
+    alone = ops.logical_not(ops.any(batch.is_positive, axis=1))  # may be the only sample
+    return ops.log(total + ops.cast(alone, total.dtype))
 
 
 def _first_positives(batch: Batch, most: int):
@@ -106,8 +117,3 @@ def _first_positives(batch: Batch, most: int):
     rank = ops.cumsum(ones, axis=1) - before  # after the anchor: 1, 2, …; before it they come last
     rank = ops.where(is_before, rank + ops.sum(ones, axis=1, keepdims=True), rank)
     return ops.logical_and(batch.is_positive, rank <= float(most))
-
-
-def _alone(count):
-    # Keeps the logarithm finite where its value is discarded: an anchor without a positive may have no other sample.
-    return ops.cast(ops.equal(count, 0), count.dtype)

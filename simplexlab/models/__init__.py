@@ -12,6 +12,7 @@ _MODULES = {
     "least_memory": "encoders",
     "linear_head": "heads",
     "project_to_sphere": "heads",
+    "projection_head": "heads",
     "simplex_head": "heads",
 }
 __all__ = ["is_nonnegative", *_MODULES]

@@ -1,8 +1,9 @@
-"""What stands on an encoder: the linear classifier, the fixed simplex classifier, the projection onto the sphere."""
+"""What stands on an encoder: linear and fixed classifiers, the projection head, the projection onto the sphere."""
 
 from collections.abc import Callable
 
 import keras
+import numpy as np
 
 from simplexlab.errors import UsageError
 from simplexlab.geometry.configurations import head_simplex
@@ -54,6 +55,31 @@ def simplex_head(
     head.build((None, dimension))
     head.set_weights([rows.T])
     return head
+
+
+def projection_head(dimension: int, width: int, seed: int = 0) -> keras.Model:
+    """Make the projection head of SupCon: two dense layers with bias, h → h with ReLU → width.
+
+    Args:
+        dimension: dimension h of the representation.
+        width: dimension of the output.
+        seed: kernels and biases are drawn from U(−1/√h, 1/√h), PyTorch's default, by this seed.
+
+    Returns:
+        A functional model from representations (b, h) to points (b, width), in at least float32, not normalised.
+    """
+    seeds = iter(np.random.default_rng(seed).integers(2**31, size=4).tolist())
+    bound = dimension**-0.5
+
+    def dense(units: int, activation: str | None, name: str) -> keras.layers.Dense:
+        kernel, bias = (keras.initializers.RandomUniform(-bound, bound, seed=next(seeds)) for _ in range(2))
+        return keras.layers.Dense(
+            units, activation, kernel_initializer=kernel, bias_initializer=bias, dtype=_precise(), name=name
+        )
+
+    taken = keras.Input((dimension,), dtype=_precise(), name="representation")
+    hidden = dense(dimension, "relu", "projection_hidden")(taken)
+    return keras.Model(taken, dense(width, None, "projection_output")(hidden), name="projection")
 
 
 def project_to_sphere(radius: float) -> Callable:

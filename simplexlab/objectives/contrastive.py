@@ -69,19 +69,25 @@ def _floor(
 
 
 def measure(
-    values: "np.ndarray", labels: "np.ndarray", known: Known, floor: "Floor", generator: "np.random.Generator"
+    values: "np.ndarray",
+    labels: "np.ndarray",
+    known: Known,
+    floor: "Floor",
+    generator: "np.random.Generator",
+    form: str = "out",
 ) -> tuple[float, float | None, float | None]:
     """Expected sum over the anchors of a batch: the floor and the paired excess of random batches.
 
     From each batch the loss of the optimal configuration at the batch's own label counts is subtracted. The mean of
-    that difference has the expectation of loss − floor and a far smaller variance.
+    that difference has the expectation of loss − floor and a far smaller variance. `form` is as of
+    `theory.sc_loss_batches`.
     """
     import numpy as np
 
     from simplexlab import theory
 
     indices = known.batches(labels, generator)
-    losses = theory.sc_loss_batches(values, labels, indices)
+    losses = theory.sc_loss_batches(values, labels, indices, form=form)
     number = len(indices)
     offsets = known.num_classes * np.arange(number)[:, None]
     counts = np.bincount((labels[indices] + offsets).ravel(), minlength=number * known.num_classes)

@@ -165,6 +165,9 @@ class Objective:
         measure: representations, labels, what is known, floor, generator → (loss, excess, standard error); None for
             the mean over all points (head) or over the anchors of random batches (no head).
         make_head: (options, K, h, seed) → Keras layer from representations to logits, for a fixed head.
+        make_projection: (options, h, seed) → Keras model from representations to what the loss takes, a projection head
+            that is trained and not kept; the representation that is judged stays the encoder's output, and `sphere` is
+            of the projection. Only where `head` is none.
         views: points that each image gives to a batch by default: 1, or 2 augmentations of it.
         refuses: (options, views, whether batches are balanced) → why they do not go together; None where they do.
         toy: defaults of `simplexlab toy`, where points in the plane cannot pass each other: of own options, and of
@@ -191,6 +194,7 @@ class Objective:
     floor: Callable[[Known], "Floor"] | None = field(default=None, repr=False)
     measure: Callable[..., tuple[float, float | None, float | None]] | None = field(default=None, repr=False)
     make_head: Callable[..., Any] | None = field(default=None, repr=False)
+    make_projection: Callable[..., Any] | None = field(default=None, repr=False)
     views: int = 1
     refuses: Callable[[Mapping[str, Any], int, bool], str | None] | None = field(default=None, repr=False)
     toy: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -213,6 +217,8 @@ class Objective:
             raise ValueError(f"judge {self.judge!r} does not go with head {self.head!r}")
         if (self.head == "fixed") != (self.make_head is not None):
             raise ValueError("a fixed head needs make_head, and no other head takes it")
+        if self.make_projection is not None and self.head != "none":
+            raise ValueError(f"a projection head does not go with head {self.head!r}")
         if (self.loss is None) == (self.make_loss is None):
             raise ValueError("an objective has either loss or make_loss")
         if self.views not in (1, 2):
@@ -221,6 +227,8 @@ class Objective:
     @property
     def representation(self) -> str:
         """Which representation is judged, in words."""
+        if self.make_projection is not None:
+            return "the encoder's output, as it gives it; the loss is of its projection head's"
         end = "projected onto its sphere" if self.sphere else "as the encoder gives it"
         return f"the encoder's output, {end}"
 
@@ -255,6 +263,8 @@ class Objective:
             "options": [option.facts() for option in self.options],
             "head": self.head,
             "sphere": self.sphere,
+            "projection": self.make_projection is not None,
+            "views": self.views,
             "representation": self.representation,
             "judge": self.judge,
             "remedy": self.remedy,
@@ -276,8 +286,15 @@ class Objective:
             Option(**{**entry, "choices": tuple(entry.get("choices", ()))}) for entry in facts.get("options", ())
         )
         found: dict[str, Any] = {name: str(facts[name]) for name in texts}
-        make_head = _only_facts if found["head"] == "fixed" else None
-        return cls(**found, options=options, sphere=bool(facts["sphere"]), loss=_only_facts, make_head=make_head)
+        parts = {"make_head": found["head"] == "fixed", "make_projection": bool(facts.get("projection"))}
+        return cls(
+            **found,
+            **{name: _only_facts for name, is_there in parts.items() if is_there},
+            options=options,
+            sphere=bool(facts["sphere"]),
+            views=facts.get("views", 1),
+            loss=_only_facts,
+        )
 
 
 def logit_floor(loss: Callable[[Mapping[str, Any]], "LogitLoss"]) -> Callable[[Known], "Floor"]:

@@ -71,6 +71,10 @@ MEASURED = {
     "optimum": Key("any", "value of each statistic at the optimum", optional=True),
     "optimum_name": Key("text", "what that configuration is", optional=True),
 }
+# Of the output of a projection head, which the loss sees; the keys outside are of the encoder, which is kept.
+OF_POINTS = ("num_points", "num_classes", "dimension", "nonnegative", "imbalance", "norms", "simplex_deviation")
+PROJECTION = {name: MEASURED[name] for name in (*OF_POINTS, *sorted(BUILT_IN), "optimum", "optimum_name")}
+MEASURED["projection"] = Key("record", "statistics of the projection head's output, which the loss sees", optional=True)
 METRICS = {
     "iteration": Key("whole", "iterations done when it was evaluated", **COUNT),
     "seconds": Key("number", "time that the run had taken", **COUNT),
@@ -151,7 +155,7 @@ CONFIG = {
     "dataset": Key("record", "facts of the data", optional=True),
     "created": Key("text", "when it was begun, ISO time"),
 }
-PARTS = {"experiment": EXPERIMENT, "dataset": DATASET}  # of CONFIG
+PARTS = {"experiment": EXPERIMENT, "dataset": DATASET, "projection": PROJECTION}  # records within records
 FILES = {"config.json": CONFIG, "metrics.jsonl": METRICS, "result.json": RESULT}
 
 
@@ -256,7 +260,7 @@ def checked(record: Mapping[str, Any], keys: Mapping[str, Key], within: str = ""
             if problem:
                 wrong.append(f"{within}{name} {problem}")
                 continue
-            if name in PARTS and keys is CONFIG:
+            if key.kind == "record":
                 value, more = checked(value, PARTS[name], f"{name}.")
                 wrong += more
         kept[name] = value

@@ -258,9 +258,10 @@ class RunWriter:
         text, _ = encode(record)
         self._replace(folder.RESULT_FILE, text.encode() + b"\n")
 
-    def save_model(self, save: Callable[[Path], None]) -> None:
-        """Write `model.keras`: `save` is called with a path that ends in .keras, which then takes its place."""
-        path = self.path / folder.MODEL_FILE
+    def save_model(self, save: Callable[[Path], None], name: str = folder.MODEL_FILE) -> None:
+        """Write `model.keras`, or the projection head: `save` is called with a path that ends in .keras, which then
+        takes the place of the file of that name."""
+        path = self.path / name
         with _told(path), replacing(path) as temporary:
             save(temporary)
 

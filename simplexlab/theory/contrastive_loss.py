@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simplexlab.geometry.checks import as_array, class_labels, finite, matrix, whole, whole_labels
+from simplexlab.geometry.checks import as_array, choice, class_labels, finite, matrix, whole, whole_labels
 
 GRAM_ENTRIES = 2**17  # inner products held at once: 1 MB, which stays in the cache
 SINGLE_THREAD_PRODUCTS = 2**18  # multiplications up to which OpenBLAS stays in one thread
 LARGEST_ENUMERATION = 2 * 10**7  # counts of all multisets over all points: 160 MB, a few times
+FORMS = ("out", "in")
 SMALLEST_EXPONENT = -600.0  # below it, exponentials are near to vanish in float64
 
 
@@ -32,19 +34,27 @@ def sc_loss_batch(representations: ArrayLike, labels: ArrayLike) -> float:
     return float(sc_loss_batches(representations, labels, np.arange(len(representations))[None])[0])
 
 
-def sc_loss_batches(representations: ArrayLike, labels: ArrayLike, indices: ArrayLike) -> np.ndarray:
+def sc_loss_batches(
+    representations: ArrayLike, labels: ArrayLike, indices: ArrayLike, *, form: Literal["out", "in"] = "out"
+) -> np.ndarray:
     """SC loss of many batches, each summed over its anchors (`sc_loss_batch`).
+
+    With the form `in` the logarithm stands outside the mean over the positives of an anchor. By Jensen's inequality
+    that is at most the form `out`. It has the same least value: an anchor's loss is at least
+    log(l_y − 1 + Σ exp(⟨z_i, z_k⟩ − ρ²)) over the points k of other classes, which is convex in the Gram matrix.
 
     Args:
         representations: z, float32 or float64, shape (N, h).
         labels: y, whole numbers, shape (N,).
         indices: rows of `representations` in each batch, duplicates allowed, shape (R, b).
+        form: `out`, the paper's, or `in`.
 
     Returns:
         The losses, computed in float64, shape (R,). Memory stays bounded by a few blocks of 2¹⁷ inner products.
 
-    Reference: Definition 2 of the paper.
+    Reference: Definition 2 of the paper; Equations 2 and 3 of Khosla et al. 2020 for both forms.
     """
+    choice("form", form, FORMS)
     representations = matrix("representations", representations, dtype=None)
     labels, indices = whole_labels(labels, len(representations)), as_array(indices)
     if indices.ndim != 2 or indices.shape[1] < 2:
@@ -67,11 +77,22 @@ def sc_loss_batches(representations: ArrayLike, labels: ArrayLike, indices: Arra
             inner[itself] = -np.inf
             inner -= inner.max(axis=2, keepdims=True)  # each anchor's loss has only differences of its inner products
             inner[itself] = 0.0
-            attraction = np.einsum("rij,rij->ri", inner, same) / np.maximum(positives, 1)
+            if form == "out":
+                attraction = np.einsum("rij,rij->ri", inner, same) / np.maximum(positives, 1)
+            else:
+                attraction = _log_mean_exp(inner, same, positives)
             np.exp(inner, out=inner)
             inner[itself] = 0.0
             losses[part] += np.sum(np.log(inner.sum(axis=2)) - attraction, axis=1, where=positives > 0)
     return losses
+
+
+def _log_mean_exp(inner: np.ndarray, same: np.ndarray, positives: np.ndarray) -> np.ndarray:
+    """log of the mean of exp of the inner products of positives, by anchor; 0 for one without."""
+    largest = np.max(inner, axis=2, where=same, initial=-np.inf)
+    largest = np.where(positives > 0, largest, 0.0)
+    total = np.sum(np.exp(np.minimum(inner - largest[:, :, None], 0.0)), axis=2, where=same)
+    return largest + np.log(np.where(positives > 0, total / np.maximum(positives, 1), 1.0))
 
 
 class AllBatches:

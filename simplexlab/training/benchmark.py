@@ -113,8 +113,9 @@ def _evaluation_seconds(loop: Any, experiment: Experiment, dataset: Dataset, lab
     times = []
     for repeat in range(4):
         began = time.perf_counter()
-        train, test = map(Representations, loop.encode(), (labels, dataset.y_test))
-        evaluate(train, test, criterion, loop.learner.weights(), iteration=repeat)
+        values, test_values, projections = loop.encode()
+        train, test = Representations(values, labels), Representations(test_values, dataset.y_test)
+        evaluate(train, test, criterion, loop.learner.weights(), projections=projections, iteration=repeat)
         times.append(time.perf_counter() - began)
     return float(np.median(times[1:]))  # the first compiles
 

@@ -1,6 +1,8 @@
 """The Keras objects of one run: encoder, head, loss and optimizer."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,15 +21,18 @@ class Learner:
 
     Attributes:
         encoder: images (b, H, W, C) in 0..255 → the representations that are judged (b, h), on the objective's sphere
-            where it has one; its last layer is `judged_layer`.
+            where it has one and no projection; its last layer is `judged_layer`.
         head: the linear or fixed classifier without bias, None where the objective has none.
-        model: images → what the loss takes: logits, or representations where there is no head.
+        projection: representations (b, h) → what the loss takes, on the objective's sphere where it has one; None
+            where the loss takes representations or logits.
+        model: images → what the loss takes: logits, projections, or representations.
         loss: Keras loss with one value per sample.
         optimizer: SGD with momentum and the L2 term.
     """
 
     encoder: keras.Model
     head: keras.layers.Layer | None
+    projection: keras.Model | None
     model: keras.Model
     loss: keras.losses.Loss
     optimizer: keras.optimizers.Optimizer
@@ -65,7 +70,7 @@ class Learner:
 
 def judged_layer(objective: Objective) -> str:
     """Name of the layer, in every model that is kept, whose output is the representation that is judged."""
-    return "sphere" if objective.sphere else "representation"
+    return "sphere" if objective.sphere and objective.make_projection is None else "representation"
 
 
 def build_learner(experiment: Experiment, dataset: Dataset) -> Learner:
@@ -86,24 +91,33 @@ def build_learner(experiment: Experiment, dataset: Dataset) -> Learner:
     )
     objective, options = experiment.objective, experiment.options
     loss_dtype = "float64" if experiment.precision == "float64" else "float32"
-    representation = encoder.output
-    if objective.sphere:
-        projected = project_to_sphere(objective.radius(options))(representation)
-        representation = keras.layers.Identity(name=judged_layer(objective), dtype=projected.dtype)(projected)
-        encoder = keras.Model(encoder.inputs, representation, name=encoder.name)
-    head = None
+    representation, projection, head = encoder.output, None, None
+    if objective.make_projection is not None:
+        body = objective.make_projection(options, representation.shape[-1], experiment.seed)
+        projection = _on_sphere(body, objective, options) if objective.sphere else body
+    elif objective.sphere:
+        encoder = _on_sphere(encoder, objective, options)
+        representation = encoder.output
     if objective.head == "learned":
         head = linear_head(dataset.num_classes, experiment.seed)
     elif objective.head == "fixed":
         head = objective.make_head(options, dataset.num_classes, representation.shape[-1], experiment.seed)
-    model = encoder if head is None else keras.Model(encoder.inputs, head(representation), name=encoder.name)
+    last = projection if head is None else head
+    model = encoder if last is None else keras.Model(encoder.inputs, last(representation), name=encoder.name)
     loss = make_loss(objective, options, loss_dtype)
     optimizer = Momentum(
         learning_rate_schedule(experiment), momentum=experiment.momentum, weight_decay=experiment.weight_decay
     )
     optimizer.build(model.trainable_variables)
     model.compile(optimizer=optimizer, loss=loss, jit_compile=False)
-    return Learner(encoder, head, model, loss, optimizer)
+    return Learner(encoder, head, projection, model, loss, optimizer)
+
+
+def _on_sphere(model: keras.Model, objective: Objective, options: Mapping[str, Any]) -> keras.Model:
+    """The model with its output projected onto the objective's sphere, by a layer called "sphere"."""
+    projected = project_to_sphere(objective.radius(options))(model.output)
+    output = keras.layers.Identity(name="sphere", dtype=projected.dtype)(projected)
+    return keras.Model(model.inputs, output, name=model.name)
 
 
 def learning_rate_schedule(experiment: Experiment) -> float | keras.optimizers.schedules.LearningRateSchedule:

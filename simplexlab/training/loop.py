@@ -89,13 +89,23 @@ class Loop:
             step += count
             yield step, losses
 
-    def encode(self) -> tuple[np.ndarray, np.ndarray]:
-        """Representations of all training and of all test images, (N, h) and (M, h), by the encoder in inference."""
+    def encode(self) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Encode both splits by the encoder in inference.
+
+        Returns:
+            Representations of all training and of all test images, (N, h) and (M, h), and what the projection head
+            makes of the first, (N, d), None without one.
+        """
         starts = range(0, self.size, self.encoded_share * self.replicas)
         # A GPU goes on to the next part while the one before is copied to the host.
         parts = [part for start in starts for part in self._gathered(self._encode(tf.constant(start)))]
         values = np.concatenate([part.numpy() for part in parts])
-        return values[: self.train_size], values[self.train_size : self.size]
+        projections = None
+        if self.learner.projection is not None:
+            width = self.learner.encoder.output_shape[-1]
+            values, projections = np.split(values, [width], axis=1)
+            projections = projections[: self.train_size]
+        return values[: self.train_size], values[self.train_size : self.size], projections
 
     def _resident(self, array: np.ndarray) -> list[tf.Variable]:
         """A copy of the array on every device of this worker."""
@@ -164,7 +174,11 @@ class Loop:
             first = tf.cast(start + self._replica() * self.encoded_share, tf.int64)
         indices = tf.minimum(first + np.arange(self.encoded_share), self.size - 1)
         images = tf.gather(self._here(self.images), indices)
-        return tf.cast(self.learner.encoder(images, training=False), self.learner.loss_dtype)
+        values = tf.cast(self.learner.encoder(images, training=False), self.learner.loss_dtype)
+        if self.learner.projection is None:
+            return values
+        # One array, so that replicas gather once.
+        return tf.concat([values, self.learner.projection(values, training=False)], axis=1)
 
     def _gathered(self, values) -> tuple[tf.Tensor, ...]:
         """What each replica of all workers has computed, in their order."""

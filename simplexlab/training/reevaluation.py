@@ -10,9 +10,10 @@ from simplexlab.config import Experiment
 from simplexlab.data import Dataset
 from simplexlab.errors import RunError, UsageError
 from simplexlab.evaluation import MEMORISATION, Representations, evaluate
-from simplexlab.files import open_file
+from simplexlab.files import open_file, reason
 from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import read_labels, read_run
+from simplexlab.runs.folder import PROJECTION_FILE
 from simplexlab.runs.record import flaw
 from simplexlab.training import runtime
 from simplexlab.training.description import check_training_run, criterion_of, load_dataset, load_objective
@@ -20,6 +21,7 @@ from simplexlab.training.description import check_training_run, criterion_of, lo
 # What another batch normalisation kernel and another order of sums may change: about 1e-6 relative in float32. An
 # image next to a decision boundary may change sides, hence one image for the errors.
 RELATIVE = {"float64": 1e-9, "float32": 1e-3, "tf32": 1e-2, "bfloat16": 5e-2}
+BATCH = 256
 
 
 def reevaluate(folder: Path, *, trust: bool = False) -> dict[str, Any]:
@@ -44,7 +46,6 @@ def reevaluate(folder: Path, *, trust: bool = False) -> dict[str, Any]:
         raise UsageError(f"run {run.name} is {run.status.state} and has no trained model to evaluate")
     if problem := run.damage[:1] or flaw(run.config, run.result, "finished"):
         raise UsageError(f"{run.path} is damaged: {problem if isinstance(problem, str) else problem[0]}")
-    os.close(open_file(model_path))  # Keras would follow a link, and wait for a pipe
     load_objective(run, trust)
     experiment = Experiment.from_dict(run.config["experiment"])
     dataset = load_dataset(experiment)
@@ -57,37 +58,64 @@ def reevaluate(folder: Path, *, trust: bool = False) -> dict[str, Any]:
         from simplexlab.training.learner import judged_layer
 
         with quiet_stderr():
-            try:
-                model = keras.models.load_model(model_path, compile=False)
-            except Exception as error:  # damage shows as whatever zipfile, h5py and Keras make of it
-                raise RunError(f"{model_path} is damaged: Keras cannot load it; train the run again") from error
+            model = _load(model_path)
         _check_fits(model, dataset, labels, model_path)
         head = model.layers[-1]
         layers = {layer.name: layer for layer in model.layers}
         # A model of version 0.1 does not name the sphere: there it is what its last layer takes.
         judged = layers[judged_layer(objective)].output if judged_layer(objective) in layers else head.input
         encoder = keras.Model(model.inputs, judged)
+        projection = None
+        if objective.make_projection is not None:
+            with quiet_stderr():
+                projection = _load(run.path / PROJECTION_FILE)
+            width = projection.input_shape[-1]
+            if width != judged.shape[-1]:
+                raise RunError(
+                    f"{run.path / PROJECTION_FILE} takes {width} numbers where the encoder gives {judged.shape[-1]}: "
+                    "it is not of this run"
+                )
         clean = dataset.true_labels
         train, test = (
-            Representations(encoder.predict(images, batch_size=256, verbose=0), *targets)
+            Representations(encoder.predict(images, batch_size=BATCH, verbose=0), *targets)
             for images, targets in (
                 (dataset.x_train, (labels, clean if (labels != clean).any() else None)),
                 (dataset.x_test, (dataset.y_test,)),
             )
         )
+        projections = None if projection is None else projection.predict(train.values, batch_size=BATCH, verbose=0)
     weights = None if objective.head == "none" else np.asarray(head.kernel).T
     probe = run.result.get("train_error_probe") is not None
     iteration = run.result["evaluated_at"]
     loss_dtype = "float64" if experiment.precision == "float64" else "float32"
     keras_loss = make_loss(objective, experiment.options, loss_dtype) if objective.measure is None else None
     criterion = criterion_of(experiment, dataset.num_classes, keras_loss)
-    record = evaluate(train, test, criterion, weights, iteration=iteration, probe=probe).record
+    evaluation = evaluate(train, test, criterion, weights, projections=projections, iteration=iteration, probe=probe)
+    record = evaluation.record
     record["final_loss"] = record.pop("loss")
     record = {"run": run.name, "loss": objective.name, **record}
     kept = {key: value for key, value in run.result.items() if key in record and key != "run"}  # folders are renamed
     flipped = np.count_nonzero(labels != clean)
     sizes = {"train": len(labels), "test": len(dataset.y_test), "flipped": flipped, "clean": len(labels) - flipped}
     return {**record, "differences": _differences(kept, record, RELATIVE[experiment.precision], sizes)}
+
+
+def _load(path: Path) -> Any:
+    """A model of a run folder.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    import keras
+
+    try:
+        os.close(open_file(path))  # Keras would follow a link, and wait for a pipe
+    except OSError as error:
+        raise RunError(f"{path}: {reason(error)}; train the run again") from error
+    try:
+        return keras.models.load_model(path, compile=False)
+    except Exception as error:  # damage shows as whatever zipfile, h5py and Keras make of it
+        raise RunError(f"{path} is damaged: Keras cannot load it; train the run again") from error
 
 
 def _check_fits(model: Any, dataset: Dataset, labels: np.ndarray, path: Path) -> None:

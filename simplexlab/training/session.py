@@ -15,6 +15,7 @@ from simplexlab.evaluation import Representations, TimeToFit, evaluate, numbers,
 from simplexlab.files import reason
 from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import RunWriter, read_run
+from simplexlab.runs.folder import PROJECTION_FILE
 from simplexlab.runs.record import diverged_line, final_result, metrics_line
 from simplexlab.schedule import evaluations_before, is_evaluation, learning_rate_time, next_evaluation
 from simplexlab.training import checkpoints
@@ -186,19 +187,22 @@ class Session:
 
     def _evaluate(self, iteration: int) -> str | None:
         """Evaluate; return the state that ends the run, or None where it goes on."""
-        values, test_values = self.loop.encode()
+        values, test_values, projections = self.loop.encode()
         train = Representations(values, self.labels, self.clean)
         test = Representations(test_values, self.dataset.y_test)
-        outcome = self._record(iteration, train, test) if self.writer is not None else GOES_ON
+        outcome = self._record(iteration, train, test, projections) if self.writer is not None else GOES_ON
         return {FINISHED: "finished", DIVERGED: "diverged"}.get(self.runtime.gather(outcome)[0])
 
-    def _record(self, iteration: int, train: Representations, test: Representations) -> int:
-        if not (np.isfinite(train.values).all() and np.isfinite(test.values).all()):
+    def _record(
+        self, iteration: int, train: Representations, test: Representations, projections: np.ndarray | None
+    ) -> int:
+        found = (train.values, test.values, *([] if projections is None else [projections]))
+        if not all(np.isfinite(values).all() for values in found):
             self._log_divergence(iteration)
             return DIVERGED
         weights = self.learner.weights()
         with np.errstate(over="ignore", invalid="ignore"):  # shortly before a run diverges
-            evaluation = evaluate(train, test, self.criterion, weights, iteration=iteration)
+            evaluation = evaluate(train, test, self.criterion, weights, projections=projections, iteration=iteration)
             self.time_to_fit.update(iteration, evaluation.record["train_error"])
             if (
                 self.criterion.objective.head == "none"
@@ -257,6 +261,8 @@ class Session:
 
         model = export_model(self.learner.classifier_model(self.classifier))
         self.writer.save_model(model.save)
+        if self.learner.projection is not None:
+            self.writer.save_model(self.learner.projection.save, PROJECTION_FILE)
 
 
 @contextlib.contextmanager
