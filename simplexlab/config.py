@@ -94,7 +94,7 @@ class Experiment:
     dimension: int | None = option(
         None, "Dimension of the representation, by a final linear map; without it, the encoder's own.", minimum=1
     )
-    iterations: int | None = option(None, "Training steps.", minimum=1)
+    iterations: int | None = option(None, "Training steps.", minimum=1, maximum=2**31 - 1)  # an int32 counts them
     batch_size: int | None = option(None, "Images a step over all replicas, drawn with replacement.", minimum=3)
     views: int | None = option(
         None,

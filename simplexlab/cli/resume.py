@@ -5,13 +5,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from simplexlab.cli.common import Json, Trust
+from simplexlab.cli.common import Json, Trust, WholeNumber
 from simplexlab.cli.train import progress, report
 
 
 def resume(
     run: Annotated[str, Parameter(help="Name of a run, or the path of its folder.")],
     *,
+    iterations: Annotated[
+        WholeNumber | None,
+        Parameter(help="Go on to more iterations than the run has, which takes a constant learning rate."),
+    ] = None,
     run_dir: Annotated[str, Parameter(help="Folder that holds the runs.")] = "runs",
     trust: Trust = False,
     json: Json = False,
@@ -22,7 +26,8 @@ def resume(
 
     folder = find_run(run, run_dir)
     status = read_run(folder).status
-    if status.state == "finished":
+    if status.state == "finished" and iterations in (None, status.total):
         print(f"{folder.name} is finished after {status.iteration} iterations; nothing is left to do", file=sys.stderr)
-    result = training.resume(folder, lambda: progress(status.total), trust=trust)
+    total = max(iterations or 0, status.total)
+    result = training.resume(folder, lambda: progress(total), iterations=iterations, trust=trust)
     return report(result, folder.parent, json=json)

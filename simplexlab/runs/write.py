@@ -233,6 +233,11 @@ class RunWriter:
             finally:
                 os.close(descriptor)
 
+    def save_config(self, config: dict[str, Any]) -> None:
+        """Replace `config.json`: for a run that goes on to more iterations than it was started with."""
+        text, _ = encode({**config, "format": folder.FORMAT})
+        self._replace(folder.CONFIG_FILE, text.encode() + b"\n")
+
     def save_labels(self, labels: np.ndarray, flipped: np.ndarray, clean: np.ndarray) -> None:
         """Write `labels.npz`.
 

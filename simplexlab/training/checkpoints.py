@@ -65,8 +65,7 @@ def save(folder: Path, checkpoint: Checkpoint) -> None:
         os.fsync(descriptor)  # the new name, before the old file goes
     finally:
         os.close(descriptor)
-    for old in _newest_first(folder)[KEPT:]:
-        old.unlink(missing_ok=True)
+    keep(folder, KEPT)
 
 
 def load(folder: Path, like: Sequence[np.ndarray]) -> Checkpoint | None:
@@ -86,9 +85,20 @@ def load(folder: Path, like: Sequence[np.ndarray]) -> Checkpoint | None:
     return None
 
 
+def keep(folder: Path, count: int) -> None:
+    """Remove all checkpoints but the newest `count`."""
+    for old in _newest_first(folder)[count:]:
+        old.unlink(missing_ok=True)
+
+
 def remove(folder: Path) -> None:
     """Remove the checkpoints of a finished run: nothing goes on from them, and its weights are in `model.keras`."""
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def exist(folder: Path) -> bool:
+    """Whether there is a checkpoint, whole or damaged."""
+    return bool(_newest_first(folder))
 
 
 def _read(path: Path, like: Sequence[np.ndarray]) -> Checkpoint:

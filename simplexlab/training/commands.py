@@ -18,6 +18,7 @@ from simplexlab.training.description import (
     check_training_run,
     describe,
     load_objective,
+    longer,
     prepare,
     run_stem,
     start,
@@ -86,15 +87,18 @@ def train(experiment: Experiment, callbacks: "Callbacks" = (), *, resume: bool =
                 raise
 
 
-def resume(folder: str | Path, callbacks: "Callbacks" = (), *, trust: bool = False) -> dict[str, Any]:
+def resume(
+    folder: str | Path, callbacks: "Callbacks" = (), *, iterations: int | None = None, trust: bool = False
+) -> dict[str, Any]:
     """Go on with a run from its last whole checkpoint, or from the start where it has none, as if it had not stopped.
 
     On a CPU with as many threads, metrics (but for `seconds`) and weights are bit for bit those of a run that was
-    never interrupted.
+    never interrupted, and that was given the larger number of iterations from the start.
 
     Args:
         folder: the run folder.
         callbacks: as of `train`.
+        iterations: go on to more than the run has, also where it is finished; its learning rate must be constant.
         trust: whether a loss of one's own may be taken from the copy in the run folder, where its file is gone or has
             changed, or was never run here.
 
@@ -103,21 +107,29 @@ def resume(folder: str | Path, callbacks: "Callbacks" = (), *, trust: bool = Fal
 
     Raises:
         UsageError: the folder holds no training run, another process writes it, it diverged, its data changed, or so
-            did the file of its loss.
+            did the file of its loss; or it cannot go on to that many iterations.
         RunError: as from `train`.
     """
     run = read_run(folder)
     check_training_run(run)
+    config = run.config if iterations is None else longer(run, iterations)
     load_objective(run, trust)
     experiment = dataclasses.replace(
-        Experiment.from_dict(run.config["experiment"]), run_dir=str(run.path.parent), name=run.path.name
+        Experiment.from_dict(config["experiment"]), run_dir=str(run.path.parent), name=run.path.name
     ).resolve()
-    return _go_on(run, experiment, Cluster.from_environment(), callbacks)
+    return _go_on(run, experiment, Cluster.from_environment(), callbacks, config)
 
 
-def _go_on(run: Run, experiment: Experiment, cluster: Cluster, callbacks: "Callbacks") -> dict[str, Any]:
+def _go_on(
+    run: Run,
+    experiment: Experiment,
+    cluster: Cluster,
+    callbacks: "Callbacks",
+    config: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     state = run.status.state
-    if state == "finished" and run.result is not None:
+    goes_longer = config is not None and config["experiment"] != run.config["experiment"]
+    if state == "finished" and run.result is not None and not goes_longer:
         return {**run.result, "run": run.name}  # the folder may have been renamed since
     if state == "diverged":
         raise UsageError(
@@ -135,6 +147,8 @@ def _go_on(run: Run, experiment: Experiment, cluster: Cluster, callbacks: "Callb
             return _follow(task, interrupted)
         tell_other_versions(run)
         with RunWriter.reopen(run.path, total=experiment.iterations) as writer:
+            if goes_longer:
+                writer.save_config(config)
             return _write(task, writer, interrupted, callbacks)
 
 

@@ -25,8 +25,8 @@ from simplexlab.geometry.catalogue import own_facts
 from simplexlab.memory import check_memory
 from simplexlab.objectives import own
 from simplexlab.runs import Run
-from simplexlab.runs.folder import LOSS_FILE
-from simplexlab.training import runtime
+from simplexlab.runs.folder import CHECKPOINTS_FOLDER, LOSS_FILE
+from simplexlab.training import checkpoints, runtime
 from simplexlab.training.cluster import Cluster
 
 logger = logging.getLogger(__name__)
@@ -236,6 +236,35 @@ def load_objective(run: Run, trust: bool) -> None:
     own.load_copy(loss, run.path / LOSS_FILE, recorded, taken=objectives.table())
 
 
+def longer(run: Run, iterations: int) -> dict[str, Any]:
+    """The content of `config.json` for a run that goes on to `iterations`, at least as many as it has.
+
+    Raises:
+        UsageError: they are fewer, its learning rate is annealed over those that it has, it ended by its fit, or it is
+            finished and has no checkpoint.
+    """
+    options = run.config["experiment"]
+    old, schedule = options.get("iterations"), options.get("schedule")
+    if old is None:
+        raise UsageError(f"{run.path} is damaged: config.json lacks the iterations")
+    asked = f"--iterations {iterations}"
+    if iterations < old:
+        raise UsageError(f"{asked}: the run {run.name} has {old}; a run can go on to more, not to fewer")
+    if iterations > old and schedule != "constant":
+        raise UsageError(
+            f"{asked}: the learning rate of {run.name} is annealed ({schedule}) over its {old} iterations, so a longer "
+            "run would have had other rates from the start; train a new one, or with --schedule constant"
+        )
+    if iterations > old and run.status.state == "finished":
+        if options.get("until_fit") and (run.result or {}).get("time_to_fit") is not None:
+            raise UsageError(f"{asked}: the run {run.name} ended where it had fitted (--until-fit)")
+        if not checkpoints.exist(run.path / CHECKPOINTS_FOLDER):
+            raise UsageError(f"{asked}: the run {run.name} has no checkpoint any more to go on from; train a new one")
+    options = {**options, "iterations": iterations}
+    command = dataclasses.replace(Experiment.from_dict(options), name=None).command_line()
+    return {**run.config, "experiment": options, "command": command}
+
+
 def check_same_options(run: Run, experiment: Experiment) -> None:
     check_training_run(run)
     started = Experiment.from_dict(run.config["experiment"]).to_dict()
@@ -243,9 +272,10 @@ def check_same_options(run: Run, experiment: Experiment) -> None:
         old = started.get(name)
         known = name in run.config["experiment"]  # by the version that started the run
         if known and name not in PLACES and old != new:
+            more = f" --iterations {new}" if name == "iterations" and new > old else ""
             raise UsageError(
                 f"{flag(name)} is {_shown(new)} here and {_shown(old)} in the run {run.name}; "
-                f"`simplexlab resume {run.name}` goes on with its own options"
+                f"`simplexlab resume {run.name}{more}` goes on with its own options"
             )
     checksum = own.source_facts(experiment.loss).get("checksum")
     if checksum != (run.config.get("objective") or {}).get("checksum"):

@@ -102,7 +102,9 @@ class Session:
         self.writer.save_result(result)
         messages = {"diverged": f"the loss became non-finite by iteration {iteration}", "stopped": "interrupted"}
         self.writer.set_status(state, iteration=iteration, message=messages.get(state))
-        if state == "finished":
+        if state == "finished" and self.experiment.schedule == "constant":
+            checkpoints.keep(self.writer.checkpoints_path, 1)  # `resume --iterations` goes on from it
+        elif state == "finished":
             checkpoints.remove(self.writer.checkpoints_path)
         return result
 

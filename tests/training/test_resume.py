@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -181,6 +182,37 @@ def test_a_disk_that_fills_up_stops_the_run_and_leaves_it_resumable(options, tmp
     assert_same(tmp_path / "run", tmp_path / "whole")
 
 
+def test_a_finished_run_goes_on_to_more_iterations_as_if_it_had_had_them(options, tmp_path, simplexlab):
+    options |= {"loss": "sc", "schedule": "constant"}
+    wanted = train(Experiment(name="whole", **options))
+    train(Experiment(name="run", **{**options, "iterations": 50}))  # where no evaluation is due; its last has a probe
+    run = tmp_path / "run"
+    assert [path.name for path in (run / "checkpoints").iterdir()] == ["00000050.npz"]
+    for iterations, told in ((40, "has 50; a run can go on to more"), (2**31, "at most 2147483647")):
+        code, _, err = simplexlab("resume", "run", "--run-dir", tmp_path, "--iterations", iterations)
+        assert code == 2
+        assert told in err
+        assert len(err.splitlines()) == 1
+    code, out, err = simplexlab("resume", "run", "--run-dir", tmp_path, "--iterations", 60, "--json")
+    assert code == 0, err
+    assert json.loads(out)["iterations"] == wanted["iterations"] == 60
+    assert_same(run, tmp_path / "whole")
+    found, whole = (json.loads((folder / "config.json").read_text()) for folder in (run, tmp_path / "whole"))
+    assert {**found["experiment"], "name": "whole"} == whole["experiment"]
+    assert found["command"] == whole["command"]
+    assert read_run(run).status.total == 60
+    for again in (None, 60):  # there is nothing left to do
+        assert resume(run, iterations=again)["iterations"] == 60
+    shutil.rmtree(run / "checkpoints")
+    with pytest.raises(UsageError, match="no checkpoint any more"):
+        resume(run, iterations=70)
+
+
+def test_an_annealed_run_does_not_go_on_to_more_iterations(tmp_path, whole):
+    with pytest.raises(UsageError, match=r"the learning rate of ce is annealed \(polynomial\) over its 60 iterations"):
+        resume(whole("ce"), iterations=80)
+
+
 def test_what_cannot_be_resumed(options, tmp_path, simplexlab):
     finished = train(Experiment(name="run", **options))
     before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
@@ -193,6 +225,7 @@ def test_what_cannot_be_resumed(options, tmp_path, simplexlab):
     for changes, told in (
         ({"learning_rate": 0.2}, r"--learning-rate is 0.2 here and 0.1 in the run run"),
         ({"threads": 1}, r"--threads is 1 here and not given in the run run"),
+        ({"iterations": 70}, r"`simplexlab resume run --iterations 70` goes on"),
     ):
         with pytest.raises(UsageError, match=told):
             train(Experiment(name="run", **{**options, **changes}), resume=True)
