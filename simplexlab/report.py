@@ -14,10 +14,11 @@ from simplexlab import __version__, objectives
 from simplexlab.config import flag, format_value
 from simplexlab.errors import UsageError
 from simplexlab.figures import distributions, time_to_fit
+from simplexlab.figures import objectives as objectives_figure
 from simplexlab.figures.style import styled
 from simplexlab.geometry.catalogue import rows_of
 from simplexlab.runs import LeftOut, Run
-from simplexlab.sweep import SweepFolder, curves, rows, runs_of, varied_options
+from simplexlab.sweep import SweepFolder, curves, rows, runs_of, side_by_side, varied_options
 from simplexlab.sweep.table import statistic_keys
 
 STYLE = """
@@ -73,6 +74,7 @@ def report(sweep: SweepFolder) -> str:
         f"{datetime.datetime.now().astimezone():%Y-%m-%d %H:%M}.</p>",
         _section("Settings", _settings(runs)),
         _section("Time to fit", _time_to_fit(runs)),
+        _section("Objectives side by side", _objectives(runs)),
         _section("Loss against theory", _loss_against_theory(runs)),
         _section("Geometry", _geometry(runs)),
         _section("Every run", _runs_table(runs, table)),
@@ -140,6 +142,19 @@ def _time_to_fit(runs: Sequence[Run]) -> str:
             growth = curves.tables(panel, "learning-rate")[-1]
             parts.append(f'<p class="caption">{escape(panel["title"])}: {escape(growth.title)}, Σ lr/lr₀</p>')
             parts.append(_table(growth.headings, growth.rows))
+    return "\n".join(parts)
+
+
+def _objectives(runs: Sequence[Run]) -> str:
+    try:
+        numbers = side_by_side.side_by_side(runs)
+    except UsageError:
+        return "<p>No run has finished yet.</p>"
+    parts = [_figure(numbers, objectives_figure)]
+    for panel in numbers["panels"]:
+        parts += [f"<p>{escape(sentence)}</p>" for sentence in panel["words"]]
+        table = side_by_side.table(panel)
+        parts.append(f'<p class="caption">{escape(table.title)}</p>' + _table(table.headings, table.rows))
     return "\n".join(parts)
 
 

@@ -175,6 +175,27 @@ def memorisation(
     save(memorisation.draw, memorisation.memorisation(collect(sources or (run_dir,), run_dir)), stem, style, json)
 
 
+@figure.command(help_epilogue="Example: simplexlab figure objectives sweeps/objectives --style projector\n")
+def objectives(
+    *sources: Sources,
+    run_dir: RunDir = "runs",
+    output: Output = "figures/",
+    style: Style = "print",
+    json: Json = False,
+) -> None:
+    """Every objective of a sweep beside the others: who collapses, who reaches the simplex, who does not and why."""
+    stem = stem_of(output, "figure-objectives")
+
+    from simplexlab.figures import objectives
+    from simplexlab.sweep import collect
+
+    numbers = objectives.objectives(collect(sources or (run_dir,), run_dir))
+    save(objectives.draw, numbers, stem, style, json)
+    if not json:
+        for panel in numbers["panels"]:
+            print(*panel["words"], sep="\n")
+
+
 def _draw_time_to_fit(
     number: int, sources: tuple[str, ...], clock: str, run_dir: str, output: str, style: str, json: bool
 ) -> None:

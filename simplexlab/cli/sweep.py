@@ -18,9 +18,10 @@ from simplexlab.files import reason
 def sweep(
     *,
     preset: Annotated[
-        Literal["class", "fashion", "budget", "paper"] | None,
+        Literal["class", "objectives", "fashion", "budget", "paper"] | None,
         Parameter(
-            help="class: the losses apart on digits, offline, in minutes; fashion: the paper's contrast on "
+            help="class: the losses apart on digits, offline, in minutes; objectives: every objective "
+            "side by side on digits, clean and 40 % flipped; fashion: the paper's contrast on "
             "Fashion-MNIST; budget: one series at three budgets and at a constant learning rate; paper: Figures 2 and "
             "8 with the paper's recipe on CIFAR10 and CIFAR100, "
             "for GPUs. Other options change single parts of it."

@@ -17,7 +17,7 @@ from simplexlab.errors import UsageError
 from simplexlab.figures.style import MUTED_COLOR, THEORY_LINE, new_figure
 from simplexlab.geometry.catalogue import rows_of
 from simplexlab.runs import Run
-from simplexlab.sweep.table import applies, varied_options
+from simplexlab.sweep.table import applies, varied_settings
 
 TITLE = "Geometry of representations and weights, by loss"
 COLUMNS = 4
@@ -87,7 +87,7 @@ def _panel(dataset: str, runs: list[Run]) -> dict[str, Any]:
 
 def _boxes(runs: list[Run], statistics: list[str]) -> list[dict[str, Any]]:
     """What the boxes show: each run, or where they are many the medians over the runs of a curve, or of a loss."""
-    varied = [key for key in varied_options(runs) if key not in ("loss", "corrupt", "seed")]
+    varied = varied_settings(runs)
 
     def settings(run: Run) -> tuple[str, ...]:
         experiment = run.config["experiment"]

@@ -15,7 +15,7 @@ from simplexlab.errors import UsageError
 from simplexlab.runs import Run
 from simplexlab.schedule import learning_rate_time
 from simplexlab.sweep.growth import fit_growth, fit_line, share_interval
-from simplexlab.sweep.table import applies, rows, varied_options
+from simplexlab.sweep.table import applies, rows, varied_settings
 
 TITLES = {2: "Time to fit corrupted labels: CE and SC", 8: "Time to fit corrupted labels, by loss"}
 Clock = Literal["iterations", "learning-rate"]
@@ -53,7 +53,7 @@ def time_to_fit(runs: Sequence[Run], number: int = 8, clock: Clock = "iterations
     if not finished:
         taken = ", ".join(entry.name for entry in objectives.table().values() if number == 8 or _in_figure_2(entry))
         raise UsageError(f"figure {number} takes finished runs of {taken}; there is none")
-    varied = [key for key in varied_options([run for run, _ in finished]) if key not in SWEPT]
+    varied = [key for key in varied_settings([run for run, _ in finished]) if key not in SWEPT]
     panels: dict[tuple, dict[tuple, list]] = {}
     drawn: dict[str, objectives.Objective] = {}
     for run, row in finished:

@@ -114,6 +114,22 @@ PRESETS = {
             "tolerance": (0.001,),  # one of the 1,400 images
         }
     ),
+    # Every objective of the table; an encoder without a last ReLU, so that the simplex can be reached.
+    "objectives": Grid(
+        losses=objectives.names(),
+        corruptions=(0.0, 0.4),
+        options={
+            "dataset": ("digits",),
+            "encoder": ("resnet-small-preact",),
+            "width": (8,),
+            "batch_size": (128,),
+            "iterations": (800,),
+            "evaluate_every": (50,),
+            "evaluate_at": ("interval",),
+            "checkpoint_every": (800,),
+            "tolerance": (0.001,),
+        },
+    ),
     # The contrast on real images that takes effort: SC superlinear, then a wall. docs/sweeps.md says how it was chosen.
     "fashion": Grid(
         corruptions=tuple(step / 10 for step in range(8)),

@@ -137,6 +137,18 @@ def varied_options(runs: list[Run]) -> list[str]:
     return [key for key, found in values.items() if len(found) > 1]
 
 
+def varied_settings(runs: Sequence[Run]) -> list[str]:
+    """The options, but loss, corruption and seed, in which runs of one objective differ.
+
+    What sets one objective apart from another by default, such as two views or another temperature, is none of them.
+    """
+    by_loss: dict[str, list[Run]] = {}
+    for run in runs:
+        by_loss.setdefault(objectives.of_run(run.config).name, []).append(run)
+    found = {key for members in by_loss.values() for key in varied_options(members)}
+    return [key for key in varied_options(list(runs)) if key in found and key not in AXES]
+
+
 def applies(run: Run, option: str) -> bool:
     """Whether an option that the config of a run holds means something to it: folders of version 0.1 hold more."""
     own = (one.name for one in objectives.of_run(run.config).options)

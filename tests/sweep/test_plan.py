@@ -2,6 +2,7 @@
 
 import pytest
 
+from simplexlab import objectives
 from simplexlab.errors import UsageError
 from simplexlab.sweep.plan import (
     PRESETS,
@@ -103,7 +104,9 @@ def test_a_loss_is_trained_once_over_the_values_of_an_option_that_it_does_not_ha
     names = {experiment.name for experiment in experiments}
     assert {"ce-0-s0", "ce-fix-0-s0-head-radius=3", "sc-0-s0-temperature=0.05"} <= names
     assert all(experiment.options == {} for experiment in experiments if experiment.loss == "ce")
-    with pytest.raises(UsageError, match="--set temperature: it is an option of sc, which is not among the losses, ce"):
+    owners = ", ".join(objective.name for objective, _ in objectives.options()["temperature"])
+    told = f"--set temperature: it is an option of {owners}, which is not among the losses, ce"
+    with pytest.raises(UsageError, match=told):
         Grid(("ce",), options={"temperature": (0.05,)}).experiments()
 
 
