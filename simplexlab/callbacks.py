@@ -64,8 +64,8 @@ class Geometry(keras.callbacks.Callback):
         super().__init__()
         if every < 1:
             raise ValueError(f"every must be at least 1, not {every}")
-        if loss not in (None, *objectives.names()):
-            raise ValueError(f"loss must be one of {', '.join(objectives.names())}, not {loss!r}")
+        if loss not in (None, *objectives.paper()):
+            raise ValueError(f"loss must be one of {', '.join(objectives.paper())}, not {loss!r}")
         if loss is not None and objectives.get(loss).head == "none" and head is not None:
             raise ValueError(
                 f"{loss} has no classifier, so head={head!r} does not apply; layer names its representation"

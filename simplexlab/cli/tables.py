@@ -24,6 +24,9 @@ def console() -> Console:
 def statistics_table(record: dict[str, Any], title: str | None = None, rows: "Iterable[Statistic]" = ()) -> Table:
     """The statistics of one evaluation beside their values at the simplex and, for a ReLU encoder, at its own optimum.
 
+    With a projection head the encoder's, which are kept, and the head's, which the loss sees, stand side by side in the
+    place of the quantiles.
+
     Args:
         record: a metrics line, or `Statistics.to_dict()`.
         title: title of the table.
@@ -31,29 +34,37 @@ def statistics_table(record: dict[str, Any], title: str | None = None, rows: "It
     """
     from simplexlab import geometry
 
+    projection = record.get("projection")
+    relu = "ReLU optimum" if projection is None else "frame"
     exists = record["num_classes"] <= record["dimension"] + 1
     columns = {"simplex": geometry.optimum(record["num_classes"]) if exists else {}}
     name = record.get("optimum_name")
     if isinstance(record.get("optimum"), dict) and name != "simplex":
-        heading = "ReLU optimum" if name == "orthogonal frame" else "optimum"
+        heading = relu if name == "orthogonal frame" else "optimum"
         columns[heading] = record["optimum"]
     elif record.get("nonnegative", False):
-        columns["ReLU optimum"] = geometry.optimum(record["num_classes"], "nonnegative")
+        columns[relu] = geometry.optimum(record["num_classes"], "nonnegative")
+    if projection is not None and projection.get("optimum_name") != "simplex":
+        columns["best head"] = projection.get("optimum") or {}
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     table.add_column("statistic")
-    for heading in ("value", "5–95 %", *columns):
+    for heading in (*(("value", "5–95 %") if projection is None else ("encoder", "head")), *columns):
         table.add_column(heading, justify="right")
     for statistic in rows or geometry.CATALOGUE.values():
         value = record.get(statistic.key)
         if value is None:
             continue
-        spread = ""
-        if isinstance(value, dict):
-            spread = f"{value['q05']:.4f}–{value['q95']:.4f}"
-            value = value["mean"]
+        beside = ""
+        if projection is not None:
+            seen = projection.get(statistic.key)
+            seen = seen["mean"] if isinstance(seen, dict) else seen
+            beside = "none" if seen is None else f"{seen:.4f}"
+        elif isinstance(value, dict):
+            beside = f"{value['q05']:.4f}–{value['q95']:.4f}"
+        value = value["mean"] if isinstance(value, dict) else value
         optimal = [optima.get(statistic.key) for optima in columns.values()]
         shown = ["none" if one is None else f"{one:.4f}" for one in optimal]
-        table.add_row(statistic.label, f"{value:.4f}", spread, *shown)
+        table.add_row(statistic.label, f"{value:.4f}", beside, *shown)
     return table
 
 
@@ -110,7 +121,8 @@ def summary_rows(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"error by {label}", f"train {result[f'train_error_{key}']:.2%}{tail}"
     yield "time to fit", time_to_fit(result)
     if result.get("final_loss") is not None:
-        yield "loss", f"{result['final_loss']:.6g}"
+        of = "" if result.get("projection") is None else ", of the head's output"
+        yield "loss", f"{result['final_loss']:.6g}{of}"
     if result.get("final_loss") is not None and result.get("bound") is None:
         yield "bound", "none is known for this objective"
     elif result.get("final_loss") is not None:

@@ -11,13 +11,17 @@ import pytest
 SCRIPT = """
 import sys
 from simplexlab.cli import main
+OWN = {  # supcon has two views of each image
+    "sc": ["--temperature", "0.5"],
+    "supcon": ["--temperature", "0.5", "--supcon-form", "in", "--balanced-batches"],
+}
 npz, folder, devices, precision, iterations, every, *losses = sys.argv[1:]
 for loss in losses:
     code = main([
         "train", "--dataset", npz, "--run-dir", folder, "--name", f"{loss}-{devices.replace(':', '')}-{precision}",
         "--loss", loss, "--encoder", "resnet-small", "--width", "2", "--batch-size", "12", "--augment", "--corrupt",
         "0.2", "--iterations", iterations, "--evaluate-every", every, "--devices", devices, "--precision", precision,
-        "--learning-rate", "0.05", *(["--temperature", "0.5"] if loss == "sc" else []),
+        "--learning-rate", "0.05", *OWN.get(loss, []),
     ])
     assert code == 0, code
 """
@@ -30,7 +34,7 @@ def loss_curve(folder: Path) -> np.ndarray:
 
 @pytest.mark.parametrize(
     ("precision", "losses", "iterations", "every", "relative"),
-    [("float64", ("ce", "sc"), 100, 5, 1e-6), ("float32", ("ce-fix", "sc"), 50, 5, 1e-3)],
+    [("float64", ("ce", "sc", "supcon"), 100, 5, 1e-6), ("float32", ("ce-fix", "sc"), 50, 5, 1e-3)],
 )
 def test_two_replicas_follow_one_device(tiny_npz, tmp_path, precision, losses, iterations, every, relative):
     runs = tmp_path / "runs"

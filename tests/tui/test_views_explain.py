@@ -8,7 +8,7 @@ from simplexlab.runs import Run, read_metrics
 from simplexlab.runs.read import Status
 from simplexlab.tui.views import explain
 from simplexlab.tui.views import run as views
-from simplexlab.tui.views.records import column, duration, time_to_fit, value
+from simplexlab.tui.views.records import column, duration, projections, time_to_fit, value
 
 
 def record(least=0.4646, most=0.4646, within=0.9999, **more):
@@ -24,6 +24,23 @@ def record(least=0.4646, most=0.4646, within=0.9999, **more):
 
 def test_configuration_at_the_simplex():
     assert explain.configuration(record()) == "classes have collapsed; ▱▱▱▱▱ 0% from the simplex (at it)"
+
+
+def test_of_a_projection_head_what_is_kept_and_what_the_loss_sees():
+    seen = record() | {"optimum_name": "simplex"}
+    told = record(0.6, 0.9, 0.8, projection=seen, excess=0.5, optimum_name="orthogonal frame", nonnegative=True)
+    words = explain.configuration(told)
+    assert words.startswith("encoder: classes are spread (γ within 0.8)")
+    assert "from the orthogonal frame" in words
+    assert words.endswith("head, which the loss sees: ▱▱▱▱▱ 0% from the simplex (at it)")
+    assert explain.excess(told) == "excess 0.5 is left to train: 0 at the simplex of the head's output"
+    kept, of_head = explain.similarities(told).split(". Head, which the loss sees: ")
+    assert "runs from 0.6 to 0.9" in kept
+    assert of_head == explain.similarities(record())
+    records = [told, told | {"iteration": 200, "projection": seen | {"nc1": 0.25}}]
+    assert [one["iteration"] for one in projections(records)] == [100, 200]
+    assert column(projections(records), "nc1")[1].tolist() == [0.25]
+    assert projections([record()]) == []
 
 
 def test_a_mean_that_centring_forces_is_not_the_simplex():

@@ -23,7 +23,7 @@ from simplexlab.tui.views import run as views
 from simplexlab.tui.views.charts import MARKERS
 from simplexlab.tui.views.configuration import configuration_chart
 from simplexlab.tui.views.explain import FAR
-from simplexlab.tui.views.records import going_to, option, time_to_fit, unit_of
+from simplexlab.tui.views.records import going_to, key_of, option, time_to_fit, unit_of
 from simplexlab.tui.views.table import fit, progress, shortened
 from simplexlab.tui.widgets.chart import Chart
 from simplexlab.tui.widgets.keys import Keys
@@ -171,7 +171,7 @@ class CompareScreen(FollowingScreen):
             self.query_one(f"#{key}", Panel).show(views.overlay(title, label, shown, field, log, total, inks), words)
         for panel, statistic in self.statistics.items():
             row = self.rows[statistic]
-            fields = {views.key_of(records, row.key) for _, records in shown if records}
+            fields = {key_of(records, row.key) for _, records in shown if records}
             field = next((field for field in fields if field != row.key), row.key)
             spec = views.overlay(row.label, row.short, shown, field, row.log, total, inks)
             self.query_one(f"#{panel}", Panel).show(spec, row.meaning)

@@ -22,7 +22,15 @@ from simplexlab.tui.views.configuration import configuration_chart, depth_of
 from simplexlab.tui.views.events import events_of
 from simplexlab.tui.views.guess import read_guess, score
 from simplexlab.tui.views.look_for import look_for
-from simplexlab.tui.views.records import big_numbers, going_to, repeat_command, time_to_fit, unit_of
+from simplexlab.tui.views.records import (
+    big_numbers,
+    going_to,
+    projection_of,
+    projections,
+    repeat_command,
+    time_to_fit,
+    unit_of,
+)
 from simplexlab.tui.views.table import facts, headline
 from simplexlab.tui.widgets.big_numbers import BigNumbers
 from simplexlab.tui.widgets.chart import Chart
@@ -191,7 +199,9 @@ class RunScreen(ReplayScreen):
             case "gram":
                 return ["gram", "confusion"]
             case "collapse":
-                return views.groups_of(records, rows_of(self.feed.run.config))
+                rows, seen = rows_of(self.feed.run.config), projections(records)
+                of_head = [f"head {group}" for group in views.groups_of(seen, rows)] if seen else []
+                return views.groups_of(records, rows) + of_head
             case "about":
                 return ["facts", "log"]
         return [name]
@@ -233,8 +243,12 @@ class RunScreen(ReplayScreen):
             case "gram", _:
                 self._show(name, views.gram_matrices(self.geometry), lead + explain.gram(record))
             case "collapse", group:
+                title = ""
+                if group.startswith("head "):  # the output of a projection head, which the loss sees
+                    group, title = group.removeprefix("head "), ", head's output"
+                    records, record = projections(records), projection_of(record)
                 rows = [row for row in rows_of(run.config) if row.group == group]
-                spec = views.statistics_chart(records, rows, views.GROUP_TITLES.get(group, group), at, total)
+                spec = views.statistics_chart(records, rows, views.GROUP_TITLES.get(group, group) + title, at, total)
                 words = explain.collapse(record) if group == "collapse" else explain.group(rows, record)
                 self._show(name, spec, lead + words)
             case "about", "log":

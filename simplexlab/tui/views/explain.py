@@ -6,7 +6,7 @@ from typing import Any
 from simplexlab.geometry import ORTHOGONAL_SIMILARITY, distance_from_optimum, simplex_similarity
 from simplexlab.geometry.catalogue import Statistic
 from simplexlab.tui.views.charts import number
-from simplexlab.tui.views.records import bar, how_far, is_relu, optimum_name, value
+from simplexlab.tui.views.records import bar, how_far, is_relu, optimum_name, projection_of, value
 
 Record = dict[str, Any]
 COLLAPSED = 0.995
@@ -53,7 +53,9 @@ def excess(record: Record | None) -> str:
     error = value(record, "excess_standard_error")
     spread = "" if error is None else f" ± {number(error, 2)}"
     cost = value(record, "gap_architecture")
-    text = f"excess {number(now)}{spread} is left to train: 0 at the {optimum_name(record)}"
+    seen = projection_of(record)
+    where = optimum_name(record) if seen is None else f"{optimum_name(seen)} of the head's output"
+    text = f"excess {number(now)}{spread} is left to train: 0 at the {where}"
     return text if cost is None else f"{text}; the ReLU costs {number(cost)}, which is in the bound"
 
 
@@ -77,7 +79,10 @@ def similarities(record: Record | None) -> str:
     words = f"within classes γ is {number(within)} (1: collapsed)"
     if least is None or most is None:
         return words
-    return f"between class means γ runs from {number(least)} to {number(most)}; {words}"
+    text = f"between class means γ runs from {number(least)} to {number(most)}; {words}"
+    if (seen := projection_of(record)) is not None:
+        return f"encoder: {text}. Head, which the loss sees: {similarities(seen)}"
+    return text
 
 
 def gram(record: Record | None) -> str:
@@ -142,6 +147,8 @@ def configuration(record: Record | None) -> str:
             return f"{spread}; {classes:.0f} classes have no {optimum_name(record)} in {dimension:.0f} dimensions"
         return spread
     text = f"{spread}; {distance(record)}"
+    if (seen := projection_of(record)) is not None:
+        return f"encoder: {text}; head, which the loss sees: {distance(seen) or 'no optimum in so few dimensions'}"
     if is_relu(record):
         floor = distance_from_optimum([ORTHOGONAL_SIMILARITY], simplex_similarity(int(classes)))
         text += f", which a ReLU keeps {floor:.0%} from the simplex"

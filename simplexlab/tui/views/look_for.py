@@ -6,7 +6,7 @@ from simplexlab.geometry import ORTHOGONAL_SIMILARITY, simplex_similarity
 from simplexlab.geometry.catalogue import Statistic
 from simplexlab.tui.views.charts import number
 from simplexlab.tui.views.explain import inexactness
-from simplexlab.tui.views.records import how_far, is_relu, optimum_name, value
+from simplexlab.tui.views.records import how_far, is_relu, optimum_name, projection_of, value
 
 Record = dict[str, Any]
 
@@ -117,7 +117,11 @@ def _gram(record: Record, fitted_at: int | None, unit: str) -> str:
     return (
         f"A cell is the cosine of two class means; at the simplex all off the diagonal are {-1 / (classes - 1):.3f}. "
         "Cells that stand out are classes that are too close or too far. "
-        "Centring takes the common part away, and with it what a ReLU does: compare the two."
+        + (
+            "Centring takes the common part away, and with it what a ReLU does: compare the two."
+            if projection_of(record) is None
+            else "Compare the two: the loss pins the head's output, the encoder's is what is kept."
+        )
     )
 
 

@@ -37,9 +37,32 @@ def column(records: list[dict[str, Any]], key: str) -> tuple[np.ndarray, np.ndar
     return x, y
 
 
+def key_of(records: list[dict[str, Any]], key: str) -> str:
+    """Where the number of a statistic stands in a record: under its key, or the mean of its distribution."""
+    found = next((record[key] for record in reversed(records) if key in record), None)
+    return f"{key}.mean" if isinstance(found, dict) else key
+
+
 def is_relu(record: dict[str, Any] | None) -> bool:
     """Whether the encoder ends in a ReLU, whose optimum is the orthogonal frame."""
+    if projection_of(record) is not None:  # the floor is not that of the encoder
+        return record.get("nonnegative") is True
     return value(record, "free_bound") is not None
+
+
+def projection_of(record: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What a record says of the output of a projection head, which the loss sees; None without one."""
+    found = (record or {}).get("projection")
+    return found if isinstance(found, dict) else None
+
+
+def projections(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same as records of their own, each with its iteration."""
+    return [
+        {"iteration": record.get("iteration"), **found}
+        for record in records
+        if (found := projection_of(record)) is not None
+    ]
 
 
 def optimum_name(record: dict[str, Any] | None) -> str:

@@ -23,7 +23,7 @@ from simplexlab.tui.views.charts import (
 )
 from simplexlab.tui.views.configuration import own_optimum
 from simplexlab.tui.views.guess import Guess
-from simplexlab.tui.views.records import column, how_far, value
+from simplexlab.tui.views.records import column, how_far, key_of, value
 
 Record = dict[str, Any]
 Records = list[Record]
@@ -186,12 +186,6 @@ def statistics_chart(
     return ChartSpec(title, series=tuple(series), vertical=marks, log=log, x_limits=stretch(total))
 
 
-def key_of(records: Records, key: str) -> str:
-    """Where the number of a statistic stands in a record: under its key, or the mean of its distribution."""
-    found = next((record[key] for record in reversed(records) if key in record), None)
-    return f"{key}.mean" if isinstance(found, dict) else key
-
-
 def record_before(records: Records, at: float | None) -> Record | None:
     """The last record at or before an iteration; the newest for None."""
     if at is None:
@@ -227,6 +221,9 @@ def similarity_histograms(geometry: dict[str, np.ndarray] | None, record: dict[s
                 marks += (Mark("ReLU", ORTHOGONAL_SIMILARITY, "frame", now="0.5"),)
         mean = value(record, f"{key}_similarity.mean")
         histograms.append(Histogram(label, counts, marks, mean))
+        if (seen := (geometry or {}).get(f"projection_{key}_histogram")) is not None:
+            mean = value(record, f"projection.{key}_similarity.mean")
+            histograms.append(Histogram(f"{label}, head", seen, marks[:1], mean))
     return HistogramSpec("Angular similarity γ", "γ, 0 opposite to 1 same direction", tuple(histograms))
 
 
@@ -239,8 +236,12 @@ def gram_matrices(geometry: dict[str, np.ndarray] | None) -> HeatMapSpec:
     classes = len(means)
     offs = [(matrix.sum() - np.trace(matrix)) / max(classes * (classes - 1), 1) for _, matrix in pair]
     matrices = [Matrix(name, matrix, f"mean {off:+.3f}") for (name, matrix), off in zip(pair, offs, strict=True)]
-    best = own_optimum(geometry)
-    if best is not None:  # of unbalanced labels, whose angles differ: it takes the place of the centred one
+    seen, best = (geometry or {}).get("projection_class_means"), own_optimum(geometry)
+    if seen is not None:  # what is kept beside what the loss sees
+        off = (cosines(seen).sum() - classes) / (classes * (classes - 1))
+        kept = Matrix("encoder", matrices[0].values, matrices[0].now)
+        matrices = [kept, Matrix("head", cosines(seen), f"mean {off:+.3f}")]
+    elif best is not None:  # of unbalanced labels, whose angles differ: it takes the place of the centred one
         off = (cosines(best).sum() - classes) / (classes * (classes - 1))
         matrices[1] = Matrix("optimum", cosines(best), f"mean {off:+.3f}")
     return HeatMapSpec("Gram matrix of class means", tuple(matrices))

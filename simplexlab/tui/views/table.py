@@ -17,8 +17,10 @@ from simplexlab.tui.views.records import (
     duration,
     experiment_of,
     how_far,
+    key_of,
     kind_of,
     options_line,
+    projection_of,
     repeat_command,
     tolerance,
     value,
@@ -192,7 +194,14 @@ def facts(run: Run, record: dict[str, Any] | None, log: list[str]) -> Text:
             if train is not None:
                 tail = "" if test is None else f", test {test:.2%}"
                 line(f"by {policy.replace('_', ' ')}", f"train {train:.2%}{tail}")
-        for row in rows_of(run.config):
+        seen = projection_of(record)
+        if seen is not None:
+            line("kept · seen", "encoder's output · head's output, which the loss sees")
+            for row in rows_of(run.config):
+                pair = [value(side, key_of([side], row.key)) for side in (record, seen)]
+                if None not in pair:
+                    line(row.short, " · ".join(number(one, 4) for one in pair))
+        for row in rows_of(run.config) if seen is None else ():
             if row.group in ("spread", "own") and (found := value(record, row.key)) is not None:
                 line(row.short, number(found, 4))
         if value(record, "norms.mean") is not None:
