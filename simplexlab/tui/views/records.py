@@ -59,7 +59,7 @@ def projection_of(record: dict[str, Any] | None) -> dict[str, Any] | None:
 def projections(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same as records of their own, each with its iteration."""
     return [
-        {"iteration": record.get("iteration"), **found}
+        {**found, "iteration": record.get("iteration")}
         for record in records
         if (found := projection_of(record)) is not None
     ]
