@@ -167,14 +167,22 @@ def optimum_of(
     rows = floor.weights if floor.weights is not None else floor.points
     fixed = weights is not None and criterion.objective.head == "fixed"
     balanced = bool(criterion.per_class or (class_counts == class_counts[0]).all())
-    # A fixed simplex leaves free points of balanced classes the simplex itself.
-    is_standard = balanced and floor.best_known is None and not (fixed and criterion.nonnegative)
+    # Fixed rows leave free points of balanced classes the simplex where these rows are one, or orthonormal.
+    bound_to_rows = fixed and (criterion.nonnegative or not _is_simplex(floor.points))
+    is_standard = balanced and floor.best_known is None and not bound_to_rows
     spread = False
     if criterion.objective.sphere:
         norms = np.linalg.norm(floor.points, axis=1)  # 0 where a class is in no batch
         spread = bool(((norms > 0) & (norms < (1 - 1e-6) * _sphere(criterion))).any())
     name = standard.name if is_standard and not spread else f"optimum ({floor.origin})"
     return geometry.Optimum(floor.points, rows, class_counts, name=name, spread=spread)
+
+
+def _is_simplex(points: np.ndarray) -> bool:
+    """Whether all cosines between points are −1/(K−1)."""
+    units = points / np.linalg.norm(points, axis=1, keepdims=True)
+    cosines = (units @ units.T)[np.triu_indices(len(units), 1)]
+    return bool(np.abs(cosines + 1 / (len(units) - 1)).max() < 1e-4)
 
 
 def _sphere(criterion: Criterion) -> float:

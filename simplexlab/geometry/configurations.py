@@ -76,9 +76,14 @@ def head_simplex(
     rows = regular_simplex(num_classes, dimension, radius)
     if dimension == 1:
         return rows
+    return rows @ random_rotation(dimension, seed)
+
+
+def random_rotation(dimension: int, seed: int = 0) -> np.ndarray:
+    """An orthogonal matrix drawn from Haar measure on O(h) by a seed, shape (h, h)."""
     generator = np.random.RandomState(seed)
     rotation, triangle = np.linalg.qr(generator.normal(size=(dimension, dimension)))
-    return rows @ (rotation * np.sign(np.diag(triangle)))
+    return rotation * np.sign(np.diag(triangle))
 
 
 def orthogonal_frame(num_classes: int, dimension: int, radius: float = 1.0) -> np.ndarray:

@@ -2,13 +2,17 @@
 
 from simplexlab.losses.batch import global_batch
 from simplexlab.losses.contrastive import SupervisedContrastive, supervised_contrastive
+from simplexlab.losses.logits import PrototypeDistance, SmoothedCrossEntropy, SquaredError
 from simplexlab.losses.relatives import AlignmentUniformity, NPairs, SoftNearestNeighbour, Triplet
 from simplexlab.losses.supcon import SupCon
 
 __all__ = [
     "AlignmentUniformity",
     "NPairs",
+    "PrototypeDistance",
+    "SmoothedCrossEntropy",
     "SoftNearestNeighbour",
+    "SquaredError",
     "SupCon",
     "SupervisedContrastive",
     "Triplet",

@@ -7,8 +7,10 @@ from simplexlab.models.names import is_nonnegative
 _MODULES = {
     "FastConvolution": "convolution",
     "FusedBatchNormalization": "normalization",
+    "OrthonormalHead": "heads",
     "build_encoder": "encoders",
     "export_model": "export",
+    "fixed_head": "heads",
     "least_memory": "encoders",
     "linear_head": "heads",
     "project_to_sphere": "heads",

@@ -1,12 +1,13 @@
 """What stands on an encoder: linear and fixed classifiers, the projection head, the projection onto the sphere."""
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
 
 from simplexlab.errors import UsageError
-from simplexlab.geometry.configurations import head_simplex
+from simplexlab.geometry.configurations import head_simplex, random_rotation
 
 
 def linear_head(num_classes: int, seed: int = 0) -> keras.layers.Dense:
@@ -50,11 +51,79 @@ def simplex_head(
             f"no {alignment} regular simplex of {num_classes} classes exists in dimension {dimension}: a fixed simplex "
             f"needs a dimension of at least {needed}"
         )
-    rows = head_simplex(num_classes, dimension, radius, alignment=alignment, seed=seed)
-    head = keras.layers.Dense(num_classes, use_bias=False, trainable=False, dtype=_precise(), name="classifier")
-    head.build((None, dimension))
+    return fixed_head(head_simplex(num_classes, dimension, radius, alignment=alignment, seed=seed))
+
+
+def fixed_head(rows: np.ndarray) -> keras.layers.Dense:
+    """Make a classifier whose rows stay what they are.
+
+    Args:
+        rows: w_y, one a class, shape (K, h).
+
+    Returns:
+        A layer that is not trainable, from representations (b, h) to logits (b, K) in at least float32.
+    """
+    head = keras.layers.Dense(len(rows), use_bias=False, trainable=False, dtype=_precise(), name="classifier")
+    head.build((None, rows.shape[1]))
     head.set_weights([rows.T])
     return head
+
+
+@keras.saving.register_keras_serializable(package="simplexlab")
+class OrthonormalHead(keras.layers.Layer):
+    """Logits s·⟨q_y, z⟩ of fixed orthonormal rows q_y and one scale s: representations (b, h) → (b, K).
+
+    Args:
+        num_classes: K, at most h.
+        scale: s at the start; the original starts at 10.
+        learned: whether s is trained.
+        seed: the rows are the first K of a rotation drawn from Haar measure on O(h) by this seed.
+        dtype: at least float32.
+
+    Raises:
+        ValueError: K > h, when it is built.
+
+    Reference: Hoffer et al. 2018, without the bias.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        scale: float = 10.0,
+        learned: bool = True,
+        seed: int = 0,
+        name: str = "classifier",
+        dtype: str | None = None,
+        **arguments: Any,
+    ):
+        super().__init__(name=name, dtype=dtype or _precise(), **arguments)
+        self.num_classes, self.first_scale, self.learned, self.seed = num_classes, scale, learned, seed
+
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Draw the rows."""
+        dimension = input_shape[-1]
+        if self.num_classes > dimension:
+            raise ValueError(f"{self.num_classes} orthonormal rows need a dimension of at least {self.num_classes}")
+        rows = random_rotation(dimension, self.seed)[: self.num_classes]
+        self.directions = self.add_weight(name="directions", shape=rows.T.shape, trainable=False)
+        self.directions.assign(rows.T)
+        start = keras.initializers.Constant(self.first_scale)
+        self.scale = self.add_weight(name="scale", shape=(), initializer=start, trainable=self.learned)
+        self.built = True
+
+    @property
+    def kernel(self) -> Any:
+        """The rows as they classify, s·q_y, as columns, shape (h, K)."""
+        return self.scale * self.directions
+
+    def call(self, inputs: Any) -> Any:
+        """The logits."""
+        return self.scale * keras.ops.matmul(inputs, self.directions)
+
+    def get_config(self) -> dict:
+        """Arguments that rebuild this layer."""
+        own = {"num_classes": self.num_classes, "scale": self.first_scale, "learned": self.learned, "seed": self.seed}
+        return {**super().get_config(), **own}
 
 
 def projection_head(dimension: int, width: int, seed: int = 0) -> keras.Model:

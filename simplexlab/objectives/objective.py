@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 Head = Literal["learned", "fixed", "none"]
 JUDGES = ("head", "class-means")
-MARKERS = "osD^v<>ph*PX"
+MARKERS = "osD^v<>ph*PXd"
 LARGEST_COUNT = 2**31 - 1  # TensorFlow counts in int32
 SMALLEST, LARGEST = 1e-30, 1e30  # of float32, with room for a product
 BATCHES = 128  # that a loss which couples the samples of a batch is measured on

@@ -20,7 +20,7 @@ from simplexlab.theory.cross_entropy import (
     optimal_weight_norm,
 )
 from simplexlab.theory.cross_entropy_floor import ce_floor, ce_floor_weight_decay
-from simplexlab.theory.energies import Extreme, least_energy, least_largest_cosine
+from simplexlab.theory.energies import Extreme, least_energy, least_largest_cosine, spread_directions
 from simplexlab.theory.fixed_head import fixed_head_floor
 from simplexlab.theory.floor import Floor
 from simplexlab.theory.logit_losses import CrossEntropy, LogitLoss, SmoothedCrossEntropy, SquaredError
@@ -36,6 +36,7 @@ from simplexlab.theory.relatives import (
     collapse_threshold,
     n_pairs_bound,
     prototypes_floor,
+    prototypes_optimum,
     soft_nearest_neighbour_floor,
     soft_nearest_neighbour_floor_of_composition,
     soft_nearest_neighbour_values,
@@ -84,6 +85,7 @@ __all__ = [
     "optimal_weight_norm",
     "paired_excess",
     "prototypes_floor",
+    "prototypes_optimum",
     "sc_bound",
     "sc_composition_value",
     "sc_expected_loss",
@@ -96,6 +98,7 @@ __all__ = [
     "soft_nearest_neighbour_floor_of_composition",
     "soft_nearest_neighbour_losses",
     "soft_nearest_neighbour_values",
+    "spread_directions",
     "triplet_bound",
     "triplet_floor",
     "triplet_floor_of_composition",

@@ -2,14 +2,17 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
+from scipy.optimize import minimize
 
 from simplexlab.geometry.checks import whole
 from simplexlab.theory.program import named_configurations
 
 POWERS = (0, 1, 2)
 DEGREES = 20  # of the polynomials in the linear program
+STARTS = 8  # descents of directions that no name is known for
 GRID = 2001  # angles at which it is posed
 
 # Cosines of the largest least angles of 7, 8, 9 and 12 points on the sphere.
@@ -98,6 +101,67 @@ def least_largest_cosine(num_classes: int, dimension: int) -> Extreme:
     if dimension == 3 and num_classes in TAMMES:
         return Extreme(TAMMES[num_classes], TAMMES[num_classes], "Tammes' problem")
     return Extreme(0.0, None, "Rankin's bound")
+
+
+@cache  # a search of seconds where there are many classes
+def spread_directions(num_classes: int, dimension: int) -> tuple[np.ndarray, str]:
+    """K unit vectors in h dimensions whose largest cosine is least, or nearly so.
+
+    The regular simplex for K ≤ h + 1, the regular polygon for h = 2, simplices in orthogonal spaces (the cross-polytope
+    at K = 2h) up to K = 2h; beyond, the best of several descents on a soft maximum, which nothing proves to be least.
+
+    Args:
+        num_classes: K ≥ 2.
+        dimension: h ≥ 1, at least 2 for K > 2.
+
+    Returns:
+        The vectors, shape (K, h), not to be changed, and where they come from.
+
+    Raises:
+        ValueError: an argument out of range.
+    """
+    num_classes, dimension = whole("number of classes", num_classes, 2), whole("dimension", dimension, 1)
+    if dimension == 1 and num_classes > 2:
+        raise ValueError(f"{num_classes} different unit vectors need a dimension of at least 2, got 1")
+    named = named_configurations(num_classes, dimension)
+    if named:
+        ((origin, units),) = named.items()
+    else:
+        starts = STARTS if num_classes <= 50 else 1
+        found = [_descend(num_classes, dimension, seed) for seed in range(starts)]
+        units, origin = min(found, key=_largest_cosine), f"best of {starts} descents"
+    units.setflags(write=False)
+    return units, origin
+
+
+def _largest_cosine(units: np.ndarray) -> float:
+    return float((units @ units.T)[np.triu_indices(len(units), 1)].max())
+
+
+def _descend(num_classes: int, dimension: int, seed: int) -> np.ndarray:
+    """Unit vectors at a local minimum of log Σ exp(β·cosine)/β over the pairs, for larger and larger β."""
+    points = np.random.default_rng(seed).standard_normal((num_classes, dimension))
+    others = ~np.eye(num_classes, dtype=bool)
+
+    def soft_maximum(flat: np.ndarray, sharpness: float) -> tuple[float, np.ndarray]:
+        given = flat.reshape(num_classes, dimension)
+        norms = np.linalg.norm(given, axis=1, keepdims=True)
+        units = given / norms
+        scores = np.where(others, sharpness * (units @ units.T), -np.inf)
+        highest = scores.max()
+        shares = np.exp(scores - highest)
+        total = shares.sum()
+        pull = 2 * (shares / total) @ units
+        gradient = (pull - np.sum(pull * units, axis=1, keepdims=True) * units) / norms
+        return (highest + math.log(total)) / sharpness, gradient.ravel()
+
+    for sharpness in (10.0, 100.0, 1e3, 1e4, 1e5):
+        found = minimize(
+            soft_maximum, points.ravel(), (sharpness,), jac=True, method="L-BFGS-B", options={"maxiter": 300}
+        )
+        points = found.x.reshape(num_classes, dimension)
+        points = points / np.linalg.norm(points, axis=1, keepdims=True)
+    return points
 
 
 def _mean_energy(units: np.ndarray, power: int) -> float:

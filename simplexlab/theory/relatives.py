@@ -16,7 +16,7 @@ from simplexlab.theory.contrastive import binomial_log_law, inner_product_gap
 from simplexlab.theory.contrastive_floor import sc_floor, sc_floor_of_composition
 from simplexlab.theory.contrastive_mean import sc_composition_value
 from simplexlab.theory.cross_entropy import FEATURES, Features
-from simplexlab.theory.floor import Floor
+from simplexlab.theory.floor import Floor, probabilities
 
 
 def alignment_uniformity_bound(
@@ -228,15 +228,18 @@ def _on_unit_sphere(floor: Floor, shift: float, square: float) -> Floor:
     )
 
 
-def prototypes_floor(prototypes: ArrayLike, *, features: Features = "free") -> float:
-    """The least mean over classes of (1 − cos(z, p_y))²: 0, and mean_y (1 − ‖(p_y)₊‖)² for non-negative points.
+def prototypes_floor(
+    prototypes: ArrayLike, class_probabilities: ArrayLike | None = None, *, features: Features = "free"
+) -> float:
+    """The least mean over points of (1 − cos(z, p_y))²: 0, and mean_y (1 − ‖(p_y)₊‖)² for non-negative points.
 
     Args:
         prototypes: unit vectors p, shape (K, h).
+        class_probabilities: how often each class occurs, shape (K,); by default alike.
         features: `free` or `nonnegative`.
 
     Raises:
-        ValueError: prototypes that are no unit vectors.
+        ValueError: prototypes that are no unit vectors, or probabilities of another number.
 
     Reference: Mettes et al. 2019 for the loss.
     """
@@ -247,4 +250,38 @@ def prototypes_floor(prototypes: ArrayLike, *, features: Features = "free") -> f
         return 0.0
     reached = np.linalg.norm(np.maximum(prototypes, 0.0), axis=1)
     reached = np.where(reached > 0, reached, prototypes.max(axis=1))  # no positive part: the least negative axis
-    return float(np.mean((1 - np.minimum(reached, 1.0)) ** 2))
+    return float(np.average((1 - np.minimum(reached, 1.0)) ** 2, weights=_alike(class_probabilities, len(prototypes))))
+
+
+def prototypes_optimum(
+    prototypes: ArrayLike, class_probabilities: ArrayLike | None = None, *, features: Features = "free"
+) -> Floor:
+    """The floor of the distance to prototypes, with the points that take it.
+
+    Args:
+        prototypes, class_probabilities, features: as of `prototypes_floor`.
+
+    Returns:
+        The floor, which is its own certificate, a closed form; `collapsed` is the value of all points at the one
+        prototype at which it is least.
+    """
+    rows = finite("prototypes", matrix("prototypes", prototypes))
+    value = prototypes_floor(rows, class_probabilities, features=features)
+    frequencies = _alike(class_probabilities, len(rows))
+    points = rows
+    if features == "nonnegative":
+        points = np.maximum(rows, 0.0)
+        hidden = ~points.any(axis=1)  # no positive part: the least negative axis is nearest
+        points[hidden, rows[hidden].argmax(axis=1)] = 1.0
+        points = points / np.linalg.norm(points, axis=1, keepdims=True)
+    collapsed = float(np.min(((1 - points @ rows.T) ** 2) @ frequencies))
+    return Floor(value, value, collapsed, points, rows, origin="the prototypes")
+
+
+def _alike(class_probabilities: ArrayLike | None, num_classes: int) -> np.ndarray:
+    if class_probabilities is None:
+        return np.full(num_classes, 1 / num_classes)
+    found = probabilities(class_probabilities)
+    if len(found) != num_classes:
+        raise ValueError(f"{num_classes} prototypes need as many probabilities, got {len(found)}")
+    return found

@@ -48,7 +48,7 @@ class Learner:
         return float(keras.ops.convert_to_numpy(self.optimizer.learning_rate))
 
     def weights(self) -> np.ndarray | None:
-        """Rows of the head, shape (K, h); None without one."""
+        """Rows of the head as they classify, shape (K, h); None without one."""
         return None if self.head is None else np.asarray(self.head.kernel).T
 
     def variables(self) -> list[keras.Variable]:
@@ -58,11 +58,15 @@ class Learner:
     def classifier_model(self, classifier: np.ndarray) -> keras.Model:
         """The model to keep: images → logits, with the trained head, or with rows `classifier` (K, h) without one.
 
-        It is not compiled: loading it takes no optimizer of ours.
+        It is not compiled: loading it takes no optimizer of ours. A head that is no layer of Keras's own becomes the
+        linear one of its rows, so that Keras loads it alone.
         """
-        if self.head is not None:
+        if isinstance(self.head, keras.layers.Dense):
             return keras.Model(self.model.input, self.model.output, name=self.encoder.name)
-        head = keras.layers.Dense(len(classifier), use_bias=False, name="class_means", dtype=self.loss_dtype)
+        if self.head is not None:
+            classifier = self.weights()
+        name = "class_means" if self.head is None else self.head.name
+        head = keras.layers.Dense(len(classifier), use_bias=False, name=name, dtype=self.loss_dtype)
         model = keras.Model(self.encoder.input, head(self.encoder.output), name=self.encoder.name)
         head.set_weights([classifier.T])
         return model

@@ -27,6 +27,7 @@ def minimise(toy):
 @pytest.mark.parametrize("loss", objectives.names())
 def test_free_points_reach_the_floor_and_none_goes_below(loss, classes, dimension):
     options = COLLAPSING.get(loss, {})
+    classes = min(classes, dimension) if loss in ("ce-orthonormal", "mse") else classes  # as many orthogonal directions
     points = objectives.get(loss).toy.get("points_per_class", 4)
     toy, end, losses = minimise(
         IdealToy(loss=loss, classes=classes, dimension=dimension, points_per_class=points, options=options)
