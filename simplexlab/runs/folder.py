@@ -107,9 +107,9 @@ def encode(record: Any) -> tuple[str, list[str]]:
 
 
 def parse_line(line: bytes) -> dict[str, Any] | None:
-    """One line of `metrics.jsonl`, or None if it is not an object."""
+    """One line of `metrics.jsonl`, or None if it is not an object; NaN, which JSON does not have, is null."""
     try:
-        record = json.loads(line.decode())
+        record = json.loads(line.decode(), parse_constant=lambda _: None)
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None

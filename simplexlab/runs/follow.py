@@ -3,13 +3,15 @@
 import math
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from simplexlab.files import open_file
+from simplexlab.files import open_file, reason
 from simplexlab.runs import folder
 from simplexlab.runs.folder import parse_line
 from simplexlab.runs.read import HEARTBEAT_LIMIT_SECONDS, Run, is_fresh, read_as_written, run_paths, settle
+from simplexlab.runs.record import METRICS, checked
 
 BLOCK = 1 << 22
 
@@ -17,7 +19,8 @@ BLOCK = 1 << 22
 class MetricsFollower:
     """Follows a run's `metrics.jsonl`: each `poll` reads what was appended since the last one.
 
-    A line that is not complete yet waits for its end; a line that is not an object is passed over. When the file is
+    A line that is not complete yet waits for its end; one that is no object or does not say its iteration is passed
+    over, and so is a value that is not as `record.METRICS` states it. When the file is
     cut or replaced, as it is when a run resumes from a checkpoint, or removed, following starts again from its
     beginning: `records` is emptied and `restarts` grows by one.
 
@@ -29,7 +32,7 @@ class MetricsFollower:
     Attributes:
         records: The records kept so far, in order.
         lines: Complete lines seen so far.
-        unreadable: How many of those that were parsed are no objects.
+        unreadable: How many of those that were parsed are damaged: passed over, or in part.
         restarts: How often following began anew.
     """
 
@@ -100,8 +103,12 @@ class MetricsFollower:
         if self._numbers and self._numbers[-1] % self._stride:  # it was kept only as the newest
             self._numbers.pop()
             self.records.pop()
-        new = [(number, record) for number, line in kept if (record := parse_line(line)) is not None]
-        self.unreadable += len(kept) - len(new)
+        new = []
+        for number, line in kept:
+            record, wrong = checked(parse_line(line) or {}, METRICS)
+            self.unreadable += bool(wrong) or "iteration" not in record
+            if "iteration" in record:
+                new.append((number, record))
         self._numbers += [number for number, _ in new]
         self.records += [record for _, record in new]
         return [record for _, record in new]
@@ -126,15 +133,24 @@ class RunsFollower:
 
     It also knows what a single reading cannot: when a clock jumps, a run on another machine counts as alive for as
     long as its signs of life keep coming.
+
+    Attributes:
+        problem: why the folder could not be read at the last poll, which then found nothing new; else None.
     """
 
     def __init__(self, run_dir: str | Path):
         self.run_dir = Path(run_dir)
+        self.problem: str | None = None
         self._known: dict[Path, _Known] = {}
 
     def poll(self) -> list[Run]:
         """The runs as they stand now, sorted by name."""
-        self._known = {path: self._look(path) for path in run_paths(self.run_dir)}
+        try:
+            paths: Iterable[Path] = run_paths(self.run_dir)
+            self.problem = None
+        except OSError as error:
+            paths, self.problem = self._known, f"{self.run_dir} cannot be read: {reason(error)}"
+        self._known = {path: self._look(path) for path in paths}
         now = time.monotonic()
         return [settle(known.run, now - known.alive_at < HEARTBEAT_LIMIT_SECONDS) for known in self._known.values()]
 

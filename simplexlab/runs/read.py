@@ -1,6 +1,5 @@
 """Read run folders, whatever state they are in."""
 
-import contextlib
 import difflib
 import json
 import os
@@ -22,6 +21,7 @@ from simplexlab.runs.record import FILES, METRICS, checked, flaw
 
 # Without a lock to ask, a run whose heartbeat is older than this is dead.
 HEARTBEAT_LIMIT_SECONDS = 60.0
+CANNOT_BE_READ = "cannot be read"
 DEAD_MESSAGE = "the process ended without a word (killed?)"
 
 
@@ -107,23 +107,26 @@ def sound(runs: Iterable[Run]) -> tuple[list[Run], list[LeftOut]]:
 
 
 def list_runs(run_dir: str | Path) -> list[Run]:
-    """Read every run folder in `run_dir`, sorted by name; a folder that does not exist holds none."""
+    """Read every run folder in `run_dir`, sorted by name; a folder that does not exist holds none.
+
+    Raises:
+        OSError: the folder is there and cannot be read.
+    """
     return [read_run(path) for path in run_paths(run_dir)]
 
 
 def run_paths(run_dir: str | Path) -> list[Path]:
-    """The run folders in `run_dir`, sorted by name."""
+    """The run folders in `run_dir`, sorted by name; a folder that does not exist holds none.
+
+    Raises:
+        OSError: the folder is there and cannot be read.
+    """
     try:
         with os.scandir(run_dir) as entries:
             names = [entry.name for entry in entries if entry.name[0] != "." and entry.is_dir()]
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    files = (folder.CONFIG_FILE, folder.STATUS_FILE)
-    return [
-        Path(run_dir, name)
-        for name in sorted(names)
-        if any(os.path.exists(f"{run_dir}/{name}/{file}") for file in files)
-    ]
+    return [Path(run_dir, name) for name in sorted(names) if is_run(f"{run_dir}/{name}")]
 
 
 def find_run(run: str | Path, run_dir: str | Path = "runs") -> Path:
@@ -131,11 +134,12 @@ def find_run(run: str | Path, run_dir: str | Path = "runs") -> Path:
 
     Raises:
         UsageError: there is no such run; the message names the nearest.
+        OSError: the run, or `run_dir`, cannot be read.
     """
     for path in (Path(run_dir, run), Path(run)):
-        with contextlib.suppress(OSError, ValueError):
-            if is_run(path):
-                return path
+        if is_run(path):
+            os.scandir(path).close()  # or tell why one may not look into it
+            return path
     names = [path.name for path in run_paths(run_dir)]
     if not names:
         raise UsageError(f"there is no run {run}: {run_dir} holds no runs; --run-dir chooses the folder")
@@ -223,7 +227,7 @@ def read_as_written(path: str | Path) -> Run:
         path=path,
         name=name,
         config=config or {},
-        status=_status(status),
+        status=_status(status, more),
         metrics=None if metrics is None else checked(metrics, METRICS)[0],
         result=result,
         damage=(*damage, *more, *of_result),
@@ -240,7 +244,8 @@ def settle(run: Run, fresh: bool) -> Run:
     if run.status.state != "running" or _is_alive(run, fresh):
         return run
     # The process may have ended well between the reading of its status and of its lock.
-    latest = _status(_read_json(run.path, folder.STATUS_FILE)[0])
+    record, unread = _read_json(run.path, folder.STATUS_FILE)
+    latest = _status(record, unread)
     if latest.state != "running":
         result, damage = _read_checked(run.path, folder.RESULT_FILE)
         return replace(run, status=latest, result=result, damage=(*run.damage, *damage))
@@ -254,12 +259,24 @@ def is_fresh(status: Status) -> bool:
     return time.time() - status.heartbeat < HEARTBEAT_LIMIT_SECONDS
 
 
-def is_run(path: Path) -> bool:
-    """Whether `path` is a run folder."""
-    return any(os.path.exists(path / file) for file in (folder.CONFIG_FILE, folder.STATUS_FILE))
+def is_run(path: str | Path) -> bool:
+    """Whether `path` is a run folder, or a folder of which one may not know."""
+    for file in (folder.CONFIG_FILE, folder.STATUS_FILE):
+        try:
+            os.stat(f"{path}/{file}")
+            return True
+        except PermissionError:
+            return True
+        except (OSError, ValueError):
+            pass
+    return False
 
 
-def _status(record: dict[str, Any] | None) -> Status:
+def _status(record: dict[str, Any] | None, damage: Iterable[str] = ()) -> Status:
+    """What a status says; a run whose status may not be read has failed for whoever reads it."""
+    unread = [problem for problem in damage if CANNOT_BE_READ in problem]
+    if unread:
+        return Status(state="failed", message=unread[0])
     if record is None or record.get("state") not in STATES:
         return Status(state="running", message=f"{folder.STATUS_FILE} is missing or cannot be read")
     message, host = record.get("message"), record.get("host")
@@ -303,7 +320,7 @@ def _read_json(path: Path, name: str) -> tuple[dict[str, Any] | None, list[str]]
     except (FileNotFoundError, NotADirectoryError):
         return None, []
     except OSError as error:
-        return None, [f"{name} cannot be read: {reason(error)}"]
+        return None, [f"{name} {CANNOT_BE_READ}: {reason(error)}"]
     try:
         record = json.loads(content)
     except (ValueError, RecursionError):

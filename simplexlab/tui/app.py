@@ -161,12 +161,15 @@ class SimplexLab(App[None]):
     def follow(self) -> None:
         """Look what changed in the folder, beside the event loop."""
         with self._lock:
-            runs = self._follower.poll()
+            before, runs = self._follower.problem, self._follower.poll()
+            problem = self._follower.problem
         if not get_current_worker().is_cancelled:
-            self.call_from_thread(self._take, runs)
+            self.call_from_thread(self._take, runs, problem if problem != before else None)
 
-    def _take(self, runs: list[Run]) -> None:
+    def _take(self, runs: list[Run], problem: str | None = None) -> None:
         self.runs = runs
+        if problem is not None:
+            self.notify(problem, severity="error", timeout=15, markup=False)
         self._tell_fits(runs)
         for launch in self.launcher.poll(runs):
             self.notify(launch.message or "", title="A run did not start", severity="error", timeout=15, markup=False)

@@ -8,15 +8,17 @@ nobody.
 import contextlib
 import io
 import json
+import multiprocessing
 import os
 import shutil
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import damage
 import numpy as np
 from hypothesis import strategies as st
 
@@ -112,7 +114,7 @@ def snapshot(folder: Path) -> dict[str, Any]:
 
 
 def make_world(folder: Path) -> Path:
-    """A folder to work in: runs, a sweep with figures' worth of runs, data files; beside it `outside`.
+    """A folder to work in: runs, a sweep with figures' worth of runs, data; beside it `outside`, and `pristine` copies.
 
     Returns:
         The folder.
@@ -143,6 +145,16 @@ def make_world(folder: Path) -> Path:
     np.savez(
         work / "points.npz", z=generator.normal(size=(12, 4)), y=np.arange(12) % 3, w=generator.normal(size=(3, 4))
     )
+    damage.write_images(work / "images")
+    (work / "file").write_text("x")
+    (work / "loop").symlink_to(work / "loop")
+    os.mkfifo(work / "pipe")
+    pristine = folder / "pristine"
+    pristine.mkdir()
+    for name in ("sweep", "runs", "images"):
+        shutil.copytree(work / name, pristine / name)
+    for name in damage.ARRAY_KEYS:
+        shutil.copyfile(work / name, pristine / name)
     return work
 
 
@@ -196,6 +208,7 @@ def write_run(run_dir: Path, name: str, experiment: Experiment) -> None:
         writer.set_status("finished", 20)
 
 
+ARRAY_FILES = ("labels.npz", "geometry/00000010.npz", "checkpoints/00000010.npz")
 JSON_FILES = ("config.json", "status.json", "result.json", "metrics.jsonl", "sweep.json")
 
 
@@ -219,13 +232,14 @@ def json_values() -> st.SearchStrategy:
 @st.composite
 def mutations(draw: st.DrawFn) -> tuple[str, ...]:
     """A way to damage a folder: what is done, to which file, with what."""
-    kind = draw(
-        st.sampled_from(["value", "value", "value", "drop", "content", "remove", "link", "pipe", "folder", "cut"])
-    )
-    parts = ["labels.npz", "log.txt", "model.keras", "geometry", "geometry/00000010.npz", ".lock", "checkpoints", "tb"]
+    kinds = ["value", "value", "value", "drop", "content", "remove", "link", "pipe", "folder", "cut", "array"]
+    kind = draw(st.sampled_from(kinds))
+    parts = ["log.txt", "model.keras", "geometry", ".lock", "checkpoints", "tb", *ARRAY_FILES]
     file = draw(st.sampled_from([*JSON_FILES[:4], *parts]))
     if kind in ("value", "drop"):
         file = draw(st.sampled_from(JSON_FILES))
+    if kind == "array":
+        return kind, draw(st.sampled_from(ARRAY_FILES)), *draw(damage.array_damages())
     return kind, file, draw(json_values()), draw(st.integers(0, 10**6)), draw(st.binary(max_size=40))
 
 
@@ -233,6 +247,11 @@ def mutate(folder: Path, sweep: Path, mutation: tuple) -> None:
     """Damage a run folder, or the `sweep.json` of its sweep."""
     kind, file, value, number, content = mutation
     path = sweep / file if file == "sweep.json" else folder / file
+    if kind == "array":
+        if path.is_file():
+            damage.damage_archive(path, value, number, content)
+        return
+    path.parent.mkdir(exist_ok=True)
     if kind in ("value", "drop") and path.is_file():
         record = json.loads(path.read_text().splitlines()[-1] if file == "metrics.jsonl" else path.read_text())
         places = [(record, key) for key in record]
@@ -332,21 +351,119 @@ def command_lines(draw: st.DrawFn) -> list[str]:
     return words
 
 
-def damaged(world: Path, mutation: tuple, command: tuple[str, ...], run_name: str) -> Outcome:
-    """Damage one run of a fresh copy of the sweep and of the runs, and run a command over it.
+ARRAY_COMMANDS = {
+    "data.npz": (("data", "check", "data.npz"), ("data", "check", "data.npz", "--json")),
+    "points.npz": (("geometry", "points.npz"), ("geometry", "points.npz", "--json")),
+}
+IMPORTS = (("data", "import", "cifar10", "data.npz"), ("data", "import", "mnist", "data.npz", "points.npz"))
+IMAGE_COMMANDS = (("data", "check", "images"), ("data", "check", "images", "--json"), ("data", "check", "./images"))
+TRAINING = ("--iterations", "1", "--batch-size", "2", "--encoder", "mlp", "--width", "1", "--run-dir", "new")
+DAMAGED_RUNS = ("ce-0", "sc-0.2")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One thing to try.
+
+    Attributes:
+        words: the command.
+        damage: what is damaged before, as `mutations` or the strategies of `damage` draw it; () is nothing.
+        part: the run, the file or the folder that is damaged.
+    """
+
+    words: tuple[str, ...]
+    damage: tuple = ()
+    part: str = ""
+
+    @property
+    def must_fail(self) -> bool:
+        """Whether an exit code of 0 would be wrong."""
+        if self.words[0] not in ("data", "geometry", "train") or not self.damage:
+            return False
+        return self.damage[0] in (damage.NO_IMAGES if self.part == "images" else damage.NEVER_READ)
+
+    @property
+    def must_succeed(self) -> bool:
+        """Whether only an exit code of 0 is right: one damaged run among others stops nobody who reads them."""
+        reads_many = self.words[0] == "figure" or (self.words[0] == "runs" and "show" not in self.words)
+        return reads_many and self.part in DAMAGED_RUNS and self.damage[1] != "sweep.json"
+
+
+def folder_cases(commands: tuple, runs: tuple[str, ...] = DAMAGED_RUNS) -> st.SearchStrategy[Case]:
+    """A damaged run, and one of the commands that meet it."""
+    return st.builds(Case, st.sampled_from(commands), mutations(), st.sampled_from(runs))
+
+
+def array_cases(commands: dict[str, tuple] = ARRAY_COMMANDS) -> st.SearchStrategy[Case]:
+    """A damaged archive of arrays, and one of the commands that read it."""
+    files = st.sampled_from(sorted(commands))
+    return files.flatmap(
+        lambda file: st.builds(Case, st.sampled_from(commands[file]), damage.array_damages(), st.just(file))
+    )
+
+
+def image_cases(commands: tuple = IMAGE_COMMANDS) -> st.SearchStrategy[Case]:
+    """A damaged image folder, and one of the commands that read it."""
+    return st.builds(Case, st.sampled_from(commands), damage.image_damages(), st.just("images"))
+
+
+def perform(case: Case, world: Path) -> Outcome:
+    """Damage a fresh copy of what the case damages, run its command over it, and judge how it ends.
 
     Args:
-        world: as from `make_world`; the folder `pristine` beside it is its copy.
-        mutation: as of `mutations`.
-        command: one of `READERS` or `WRITERS`.
-        run_name: the run that is damaged.
+        case: what is tried.
+        world: as from `make_world`.
     """
-    for name in ("sweep", "runs"):
-        shutil.rmtree(world / name)
-        shutil.copytree(world.parent / "pristine" / name, world / name)
-    folder = "sweep" if command[0] == "report" or mutation[1] == "sweep.json" else "runs"
-    mutate(world / folder / run_name, world / "sweep", mutation)
-    words = [word.format(run=run_name, dir=folder) for word in command]
-    if command[0] in ("runs", "resume", "evaluate", "train"):
-        words += ["--run-dir", folder]
-    return run(words, world)
+    shutil.rmtree(world / "new", ignore_errors=True)
+    words = list(case.words)
+    if case.damage:
+        pristine = world.parent / "pristine"
+        if case.part in damage.ARRAY_KEYS:
+            _restore(pristine / case.part, world / case.part)
+            damage.damage_archive(world / case.part, *case.damage)
+        elif case.part == "images":
+            _restore(pristine / "images", world / "images")
+            damage.damage_images(world / "images", *case.damage)
+        else:
+            folder = "sweep" if words[0] == "report" or case.damage[1] == "sweep.json" else "runs"
+            _restore(pristine / folder, world / folder)
+            mutate(world / folder / case.part, world / "sweep", case.damage)
+            words = [word.format(run=case.part, dir=folder) for word in words]
+            if words[0] in ("runs", "resume", "evaluate", "train"):
+                words += ["--run-dir", folder]
+    try:
+        outcome = run(words, world)
+    finally:
+        if case.damage and case.part in (*damage.ARRAY_KEYS, "images"):
+            _restore(world.parent / "pristine" / case.part, world / case.part)
+    wrong = (case.must_fail and outcome.code == 0) or (case.must_succeed and outcome.code != 0)
+    return replace(outcome, faults=(*outcome.faults, f"wrong exit code {outcome.code}")) if wrong else outcome
+
+
+def _restore(pristine: Path, path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    (shutil.copytree if pristine.is_dir() else shutil.copyfile)(pristine, path)
+
+
+def perform_apart(case: Case, world: Path) -> Outcome:
+    """`perform` in a process of its own, which is killed where it neither ends nor heeds an alarm."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    pid = os.fork()
+    if not pid:
+        try:
+            sender.send(perform(case, world))
+        finally:
+            os._exit(0)
+    sender.close()
+    outcome = None
+    with contextlib.suppress(EOFError), receiver:
+        if receiver.poll(LONGEST_SECONDS + 10):
+            outcome = receiver.recv()
+        else:
+            outcome = Outcome(case.words, None, "", "", ("hang, deaf to a signal",))
+            os.kill(pid, signal.SIGKILL)
+    status = os.waitpid(pid, 0)[1]
+    return outcome or Outcome(case.words, None, "", "", (f"the process died with status {status}",))

@@ -1,59 +1,60 @@
-"""A bounded number of bad command lines and damaged folders; `tests/benchmarks/fuzz.py` does as many as one likes."""
+"""A bounded number of bad commands, damaged folders and files; `tests/benchmarks/fuzz.py` does as many as asked.
 
-import importlib.util
-import os
-import shutil
+Commands run in this process: each takes milliseconds, but for the few that draw.
+"""
+
 import warnings
-from pathlib import Path
 
+import commands
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-
-_spec = importlib.util.spec_from_file_location("fuzz_commands", Path(__file__).with_name("commands.py"))
-commands = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(commands)
 
 bounded = settings(deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+DRAWING = tuple(words for words in commands.READERS if words[0] in ("figure", "report"))
+LISTING = tuple(words for words in commands.READERS if words not in DRAWING)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A folder of runs, a sweep and data, and a copy of it as it was."""
-    work = commands.make_world(tmp_path_factory.mktemp("fuzz"))
-    shutil.copytree(work, work.parent / "pristine")
-    (work / "file").write_text("x")
-    (work / "loop").symlink_to(work / "loop")
-    os.mkfifo(work / "pipe")
-    return work
+    """Runs, a sweep, arrays and images, and copies of them as they were."""
+    return commands.make_world(tmp_path_factory.mktemp("fuzz"))
 
 
-def judged(outcome) -> None:
-    assert not outcome.faults, (outcome.faults, outcome.words, outcome.err[-500:])
-
-
-@settings(bounded, max_examples=150)
-@given(words=commands.command_lines())
-def test_bad_command_lines_end_in_one_line(world, words):
+def judged(case, world) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        judged(commands.run(words, world))
+        outcome = commands.perform(case, world)
+    assert not outcome.faults, (outcome.faults, case, outcome.err[-500:])
+
+
+@settings(bounded, max_examples=120)
+@given(case=commands.command_lines().filter(lambda words: words[0] != "figure").map(commands.Case))
+def test_bad_command_lines_end_in_one_line(world, case):
+    judged(case, world)
+
+
+@settings(bounded, max_examples=80)
+@given(case=commands.folder_cases(LISTING))
+def test_damaged_folders_stop_nobody_who_reads(world, case):
+    judged(case, world)
+
+
+@settings(bounded, max_examples=3)
+@given(case=commands.folder_cases(DRAWING))
+def test_damaged_folders_stop_no_figure_or_report(world, case):
+    judged(case, world)
+
+
+@settings(bounded, max_examples=120)
+@given(case=commands.array_cases())
+def test_damaged_arrays_are_told(world, case):
+    judged(case, world)
 
 
 @settings(bounded, max_examples=60)
-@given(data=st.data())
-def test_damaged_folders_stop_nobody_who_reads(world, data):
-    mutation = data.draw(commands.mutations())
-    command = data.draw(st.sampled_from([words for words in commands.READERS if words[0] != "figure"]))
-    judged(commands.damaged(world, mutation, command, data.draw(st.sampled_from(["ce-0", "sc-0.2"]))))
-
-
-@settings(bounded, max_examples=8)
-@given(data=st.data())
-def test_damaged_folders_stop_no_figure(world, data):
-    mutation = data.draw(commands.mutations())
-    command = data.draw(st.sampled_from([words for words in commands.READERS if words[0] == "figure"]))
-    judged(commands.damaged(world, mutation, command, data.draw(st.sampled_from(["ce-0", "sc-0.2"]))))
+@given(case=commands.image_cases())
+def test_damaged_images_are_told(world, case):
+    judged(case, world)
 
 
 def test_the_judge_sees_faults(world, monkeypatch):
@@ -68,3 +69,6 @@ def test_the_judge_sees_faults(world, monkeypatch):
     (world.parent / "outside" / "new").unlink()
     assert "ZeroDivisionError" in faults
     assert "wrote outside" in faults
+    monkeypatch.setattr("simplexlab.cli.application.app", lambda *_, **__: 0)
+    damaged = commands.Case(("geometry", "points.npz"), ("cut", 0, 100), "points.npz")
+    assert commands.perform(damaged, world).faults == ("wrong exit code 0",)

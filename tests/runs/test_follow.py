@@ -1,5 +1,5 @@
+import errno
 import json
-import math
 import os
 import time
 from itertools import pairwise
@@ -64,8 +64,14 @@ class TestMetricsFollower:
         assert follower.restarts == 0
 
     def test_nan_as_other_programs_write_it_is_read(self, tmp_path, metrics):
-        metrics(b'{"loss": NaN}\n')
-        assert math.isnan(read_metrics(tmp_path)[0]["loss"])
+        metrics(b'{"iteration": 1, "loss": NaN, "bound": -Infinity}\n')
+        assert read_metrics(tmp_path) == [{"iteration": 1, "loss": None, "bound": None}]
+
+    def test_every_line_is_held_against_the_statement(self, tmp_path, metrics):
+        follower = MetricsFollower(tmp_path)
+        metrics(line(1, loss=2.0, test_error="low", new_key=[3]) + line(2, loss=[1]) + line("3") + line(-4) + line(5))
+        assert follower.poll() == [{"iteration": 1, "loss": 2.0, "new_key": [3]}, {"iteration": 2}, {"iteration": 5}]
+        assert follower.unreadable == 4
 
     def test_what_was_read_is_not_read_again(self, tmp_path, metrics):
         follower = MetricsFollower(tmp_path)
@@ -262,3 +268,19 @@ class TestRunsFollower:
         original = follow_module.run_paths
         monkeypatch.setattr(follow_module, "run_paths", lambda path: [*original(path), tmp_path / "gone"])
         assert [run.status.state for run in follower.poll()] == ["running", "running", "missing"]
+
+
+def test_a_folder_that_can_no_longer_be_read_is_told_and_what_is_known_stays(tmp_path, monkeypatch):
+    RunWriter.create(tmp_path, "a", {}, total=1).close()
+    follower = RunsFollower(tmp_path)
+    assert [run.name for run in follower.poll()] == ["a"]
+    with monkeypatch.context() as changed:
+        changed.setattr(follow_module, "run_paths", _denied)
+        assert [run.name for run in follower.poll()] == ["a"]
+        assert follower.problem == f"{tmp_path} cannot be read: Permission denied"
+    follower.poll()
+    assert follower.problem is None
+
+
+def _denied(path):
+    raise PermissionError(errno.EACCES, "Permission denied", str(path))

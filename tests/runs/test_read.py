@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from simplexlab.cli import main
 from simplexlab.errors import RunError, UsageError
 from simplexlab.runs import (
     RunWriter,
@@ -21,6 +23,7 @@ from simplexlab.runs import (
     read_log,
     read_metrics,
     read_run,
+    sound,
 )
 from simplexlab.runs import read as read_module
 from simplexlab.runs.read import DEAD_MESSAGE
@@ -117,6 +120,56 @@ class TestReadRun:
         assert isinstance(run.status.heartbeat, float)
         read_metrics(tmp_path)
         read_log(tmp_path)
+
+
+@contextlib.contextmanager
+def without_rights():
+    """Within the block this process has no rights but its own: root, who may read everything, is nobody."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+class TestUnreadable:
+    @pytest.fixture
+    def place(self, tmp_path, monkeypatch):
+        """A folder that others may pass, as the current one: the way to it need not be open."""
+        tmp_path.chmod(0o755)
+        monkeypatch.chdir(tmp_path)
+        for name in ("a", "b"):
+            with RunWriter.create("runs", name, {}, total=1) as writer:
+                writer.set_status("finished", 1)
+        yield tmp_path
+        for folder in ("runs", "runs/a"):
+            os.chmod(folder, 0o755)
+
+    def test_a_folder_is_not_empty(self, place, capsys):
+        main(["runs"])  # imports what it needs, which nobody may not
+        main(["runs", "show", "a"])
+        os.chmod("runs", 0)
+        capsys.readouterr()
+        with without_rights():
+            assert main(["runs"]) == 1
+            assert main(["runs", "show", "a"]) == 1
+        out, error = capsys.readouterr()
+        assert (out, error) == ("", "simplexlab: runs: Permission denied\nsimplexlab: runs/a: Permission denied\n")
+
+    def test_a_run_is_not_missing_nor_damaged(self, place):
+        os.chmod("runs/a", 0)
+        with without_rights():
+            first, second = list_runs("runs")
+            with pytest.raises(PermissionError):
+                find_run("a")
+        assert (first.name, first.status.state) == ("a", "failed")
+        assert first.status.message == "status.json cannot be read: Permission denied"
+        assert first.damage[0] == "config.json cannot be read: Permission denied"
+        assert second.status.state == "finished"
+        assert sound([first])[1] == [("a", first.damage[0])]
 
 
 class TestLiveness:

@@ -331,7 +331,7 @@ def test_metrics_lines_that_cannot_be_read_are_counted(tmp_path):
 
     async def steps(pilot):
         await open_run(pilot, "torn")
-        assert "2 metrics lines cannot be read" in text(pilot.app)
+        assert "2 metrics lines are damaged" in text(pilot.app)
 
     drive(tmp_path, steps)
 

@@ -163,7 +163,7 @@ def headline(run: Run, unreadable: int = 0, width: int = 140) -> Text:
     elif options:
         text.append(f"  {options.get('dataset')} · {options.get('loss')} · corruption {options.get('corrupt')}")
     if unreadable:
-        text.append(f"  {unreadable} metrics lines cannot be read", STYLES["bad"])
+        text.append(f"  {unreadable} metrics lines are damaged", STYLES["bad"])
     if run.status.message:
         text.append(f"  {run.status.message}", STYLES["bad"] if style == "bad" else "dim")
     return text
