@@ -123,10 +123,7 @@ def replacing(path: Path) -> Iterator[Path]:
     The yielded path has the suffix of `path`, begins with a dot and cannot be guessed; an empty file of one's own is
     there already.
     """
-    with contextlib.suppress(FileNotFoundError):
-        mode = os.lstat(path).st_mode
-        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
-            raise OSError(errno.EINVAL, IS_NO_FILE, str(path))
+    check_replaceable(path)
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp{path.suffix[:20]}")
     os.close(open_file(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     try:
@@ -136,6 +133,15 @@ def replacing(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
         raise
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise the OSError of `replacing` that can be known before anything is computed: no such folder, or no file."""
+    os.stat(path.parent)
+    with contextlib.suppress(FileNotFoundError):
+        mode = os.lstat(path).st_mode
+        if not (stat.S_ISREG(mode) or stat.S_ISLNK(mode)):
+            raise OSError(errno.EINVAL, IS_NO_FILE, str(path))
 
 
 def is_temporary(name: str) -> bool:

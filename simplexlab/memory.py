@@ -6,9 +6,12 @@ import os
 import resource
 from pathlib import Path
 
-from simplexlab.errors import UsageError
+from simplexlab.errors import RunError, UsageError
 
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+# Addresses that a small run takes, most of them never used: 2.6 to 3.3 GB were measured on two cores, and each further
+# core has its stacks and buffers.
+TENSORFLOW_SPACE, THREAD_SPACE = 3 * 2**30, 64 * 2**20
 
 
 @functools.cache
@@ -41,6 +44,28 @@ def check_memory(needed: int, what: str, hint: str = "") -> None:
     if limit is not None and needed > limit:
         end = f"; {hint}" if hint else ""
         raise UsageError(f"{what} needs {in_units(needed)} of memory, and there are {in_units(limit)}{end}")
+
+
+def has_address_limit() -> bool:
+    """Whether `ulimit -v` limits the addresses of this process."""
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
+def check_address_space() -> None:
+    """Refuse to start TensorFlow under a `ulimit -v` that it does not fit into.
+
+    Some of its parts end the process, or print what nobody asked for, where an allocation fails.
+
+    Raises:
+        RunError: the limit is too low.
+    """
+    space = resource.getrlimit(resource.RLIMIT_AS)[0]
+    needed = TENSORFLOW_SPACE + (os.cpu_count() or 1) * THREAD_SPACE
+    if has_address_limit() and space < needed:
+        raise RunError(
+            f"there is not enough memory: `ulimit -v` allows {in_units(space)} of addresses and TensorFlow takes"
+            f" {in_units(needed)}; raise it (`ulimit -v unlimited`), or limit what is used by other means"
+        )
 
 
 def in_units(count: int) -> str:

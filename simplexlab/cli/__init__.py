@@ -10,6 +10,7 @@ import sys
 from simplexlab.after_import import after_import
 from simplexlab.errors import RunError, UsageError
 from simplexlab.files import reason
+from simplexlab.memory import has_address_limit
 from simplexlab.text import one_line, open_standard_streams, printable_output
 
 MEMORY = "there is not enough memory for this; take a smaller batch, encoder or data set, or free some memory"
@@ -33,7 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
             return 1
         except OSError as error:
             return _fail(tell(error), 1)
-        except MemoryError:
+        except (MemoryError, SystemError) as error:
+            if isinstance(error, SystemError) and not has_address_limit():
+                raise  # CPython's own fault, not that of an allocation inside an extension
             return _fail(MEMORY, 1)
         except ImportError as error:
             if not any(words in str(error) for words in NO_MEMORY_FOR_LIBRARY):

@@ -189,8 +189,10 @@ def _contents(name: str, data_dir: str | None) -> dict[str, Any]:
 
 
 def _import_tensorflow() -> None:
+    from simplexlab.memory import check_address_space
     from simplexlab.quiet import quiet_stderr
 
+    check_address_space()
     with quiet_stderr():
         import tensorflow as tf
 

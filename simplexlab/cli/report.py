@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from simplexlab.cli.common import Json, output_errors, print_json
-from simplexlab.files import replace_file
+from simplexlab.files import check_replaceable, replace_file
 
 
 def report(
@@ -22,8 +22,11 @@ def report(
     from simplexlab.report import report as page
     from simplexlab.sweep import SweepFolder
 
-    text = page(SweepFolder(sweep))
+    folder = SweepFolder(sweep)
     path = output or sweep / "report.html"
+    with output_errors(path, "a file in a folder that exists"):
+        check_replaceable(path)
+    text = page(folder)
     with output_errors(path, "a file in a folder that exists"):
         replace_file(path, text.encode(errors="replace"))
     if json:

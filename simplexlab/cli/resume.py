@@ -25,9 +25,10 @@ def resume(
     from simplexlab.training import commands as training
 
     folder = find_run(run, run_dir)
-    status = read_run(folder).status
-    if status.state == "finished" and iterations in (None, status.total):
-        print(f"{folder.name} is finished after {status.iteration} iterations; nothing is left to do", file=sys.stderr)
+    found = read_run(folder)
+    status = found.status
     total = max(iterations or 0, status.total)
     result = training.resume(folder, lambda: progress(total), iterations=iterations, trust=trust)
+    if status.state == "finished" and found.result is not None and iterations in (None, status.total):
+        print(f"{folder.name} is finished after {status.iteration} iterations; nothing is left to do", file=sys.stderr)
     return report(result, folder.parent, json=json)

@@ -13,6 +13,7 @@ from simplexlab.cli.common import Json, WholeNumber, print_json
 from simplexlab.config import parse_devices
 from simplexlab.errors import RunError, UsageError
 from simplexlab.files import reason
+from simplexlab.memory import check_address_space
 
 
 def sweep(
@@ -95,6 +96,7 @@ def sweep(
     for name, value in (("--jobs", jobs), ("--threads", threads)):
         if value is not None and not 1 <= value <= 1024:
             raise UsageError(f"{name} {value} must be between 1 and 1024")
+    check_address_space()
     part, parts = parse_shard(shard) if shard else (1, 1)
     if scheduler is not None and jobs is not None:
         raise UsageError("--jobs does not go with --scheduler, whose workers do as many runs as they have threads")

@@ -139,10 +139,10 @@ def load_folder(path: str | Path) -> Dataset:
             test[name] = [file for file, chosen in zip(files, trains, strict=True) if not chosen]
     if len(classes) < 2:
         raise UsageError(f"{path} needs at least two class folders, each with its images; it has {len(classes)}")
+    x_train, y_train, x_test, y_test = _read_images(classes, train, test)
     if skipped:
         names = ", ".join(str(entry.relative_to(root)) for entry in skipped[:3]) + (" …" if len(skipped) > 3 else "")
         logger.warning("%s: skipped %d files and folders that are no images: %s", path, len(skipped), names)
-    x_train, y_train, x_test, y_test = _read_images(classes, train, test)
     return Dataset(
         name=str(path), x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test, class_names=tuple(classes)
     )

@@ -49,10 +49,10 @@ def collect(paths: Iterable[str | Path], run_dir: str | Path = "runs") -> list[R
             found = [read_run(find_run(path, run_dir))]
         runs |= {run.path.resolve(): run for run in found if run.config.get("kind") != "toy"}
     kept, left_out = sound(runs.values())
-    _tell(left_out)
     if not kept:
-        reasons = f" but {left_out[0][0]}: {left_out[0][1]}" if left_out else ""
+        reasons = f" but {left_out[0].name}: {left_out[0].why}" if left_out else ""
         raise UsageError(f"{', '.join(map(str, paths))}: there is no training run{reasons}")
+    _tell(left_out)
     return kept
 
 

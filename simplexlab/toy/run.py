@@ -12,6 +12,7 @@ import numpy as np
 from simplexlab.config import Experiment
 from simplexlab.errors import UsageError
 from simplexlab.evaluation import TimeToFit
+from simplexlab.memory import check_address_space
 from simplexlab.runs import RunWriter
 from simplexlab.runs.record import final_result, metrics_line
 from simplexlab.theory import AllBatches
@@ -36,6 +37,7 @@ def run_toy(toy: Toy, report: Callable[[dict[str, Any]], None] | None = None) ->
         RunError: the run folder could not be written.
     """
     resolved = toy.resolve()
+    check_address_space()
     labels = labels_of(resolved.class_counts)
     objective = _all_batches(resolved, labels) if resolved.all_batches else None
     packages = ("numpy", "scipy") if toy.all_batches else ("numpy", "tensorflow", "keras")

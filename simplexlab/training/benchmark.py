@@ -11,6 +11,7 @@ import numpy as np
 from simplexlab.config import Experiment
 from simplexlab.data import Dataset
 from simplexlab.evaluation import Representations, evaluate
+from simplexlab.memory import check_address_space
 from simplexlab.quiet import quiet_stderr
 from simplexlab.training import runtime
 from simplexlab.training.description import check_step_memory, criterion_of, load_dataset
@@ -40,6 +41,7 @@ def benchmark(experiment: Experiment, seconds: float = 10.0) -> dict[str, Any]:
         RunError: the data are missing.
     """
     experiment = experiment.resolve()
+    check_address_space()
     dataset = load_dataset(experiment)
     with runtime.keras_precision(experiment.precision), runtime.determinism(experiment.deterministic):
         return _measure(experiment, dataset, seconds)

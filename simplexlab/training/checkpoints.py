@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from simplexlab.files import make_folder, open_binary, replacing
+from simplexlab.npz import NpzReader
 
 FORMAT = 1
 KEPT = 2
@@ -102,10 +103,12 @@ def exist(folder: Path) -> bool:
 
 
 def _read(path: Path, like: Sequence[np.ndarray]) -> Checkpoint:
-    with open_binary(path) as file, np.load(file, allow_pickle=False) as arrays:
+    with open_binary(path) as file:
+        archive = NpzReader(file)
+        arrays = {name: archive.read(name) for name in archive.names}
         if arrays["format"] != FORMAT:
             raise ValueError(f"format {arrays['format']}, this version reads {FORMAT}")
-        variables = [arrays[name] for name in sorted(arrays.files) if name.startswith("variable_")]
+        variables = [arrays[name] for name in sorted(arrays) if name.startswith("variable_")]
         found, wanted = ([(array.shape, array.dtype) for array in part] for part in (variables, like))
         if found != wanted:
             raise ValueError("its variables are not those of this model")

@@ -22,7 +22,7 @@ from simplexlab.dataset_name import dataset_kind, dataset_stem
 from simplexlab.errors import UsageError
 from simplexlab.evaluation import Criterion
 from simplexlab.geometry.catalogue import own_facts
-from simplexlab.memory import check_memory
+from simplexlab.memory import check_address_space, check_memory
 from simplexlab.objectives import own
 from simplexlab.runs import Run
 from simplexlab.runs.folder import CHECKPOINTS_FOLDER, LOSS_FILE
@@ -61,6 +61,7 @@ class Task:
 
 def prepare(experiment: Experiment, cluster: Cluster) -> Task:
     """Load the data and corrupt the labels."""
+    check_address_space()
     require(experiment.dataset, experiment.data_dir, experiment.labels)
     # TensorFlow, which reads TFDS sets, takes threads, devices and cluster only before its first operation.
     started = runtime.start(experiment, cluster) if dataset_kind(experiment.dataset) == "tfds" else None

@@ -11,6 +11,7 @@ from simplexlab.data import Dataset
 from simplexlab.errors import RunError, UsageError
 from simplexlab.evaluation import MEMORISATION, Representations, evaluate
 from simplexlab.files import open_file, reason
+from simplexlab.memory import check_address_space
 from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import read_labels, read_run
 from simplexlab.runs.folder import PROJECTION_FILE
@@ -46,6 +47,7 @@ def reevaluate(folder: Path, *, trust: bool = False) -> dict[str, Any]:
         raise UsageError(f"run {run.name} is {run.status.state} and has no trained model to evaluate")
     if problem := run.damage[:1] or flaw(run.config, run.result, "finished"):
         raise UsageError(f"{run.path} is damaged: {problem if isinstance(problem, str) else problem[0]}")
+    check_address_space()
     load_objective(run, trust)
     experiment = Experiment.from_dict(run.config["experiment"])
     dataset = load_dataset(experiment)
