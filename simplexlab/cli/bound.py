@@ -418,11 +418,19 @@ def _answer_floor(
             "share_of_the_way": share / way if way > 0 else None,
         }
         if way > 0:
-            sentences.append(
-                f"A loss of {loss_value:g} is {share / way:.1%} of the way from {floor.collapsed / anchors:.6g}, where "
-                "all points are one, down to the bound."
-            )
+            sentences.append(_place(loss_value, floor.collapsed / anchors, share / way))
     _answer(record, " ".join(sentences), json)
+
+
+def _place(loss_value: float, collapsed: float, share: float) -> str:
+    """Where a loss stands between the collapse of everything and the floor."""
+    told = f"A loss of {loss_value:g} is"
+    if share < 0:
+        other = "or of another batch, temperature or reduction."
+        return f"{told} above {collapsed:.6g}, where all points are one: worse than no representation, {other}"
+    if share > 1 + 1e-9:
+        return f"{told} below the bound: it is of another batch, temperature or reduction, or of a single batch."
+    return f"{told} {share:.1%} of the way from {collapsed:.6g}, where all points are one, down to the bound."
 
 
 def _theorem(record: dict[str, Any], loss: str, source: str) -> str:

@@ -13,6 +13,7 @@ from simplexlab.geometry.configurations import SimplexDeviation, simplex_deviati
 from simplexlab.geometry.similarity import pairwise_similarity, unit_vectors
 
 HISTOGRAM_EDGES = np.linspace(0.0, 1.0, 51)
+"""Edges of the histograms of angular similarities, shape (51,)."""
 UNIFORMITY_POINTS = 2048
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 

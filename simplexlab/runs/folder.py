@@ -12,6 +12,7 @@ from simplexlab.errors import UsageError
 from simplexlab.files import open_file
 
 FORMAT = 1
+"""The format of run folders that is written; a reader refuses a larger one."""
 CONFIG_FILE = "config.json"
 METRICS_FILE = "metrics.jsonl"
 STATUS_FILE = "status.json"
@@ -28,6 +29,7 @@ TENSORBOARD_FOLDER = "tb"
 
 # What status.json holds; a reader may also find that a run is missing, or of an unknown version.
 STATES = ("queued", "running", "stopped", "finished", "diverged", "failed")
+"""The states of a run."""
 
 LONGEST_NAME = 200
 

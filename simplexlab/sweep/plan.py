@@ -172,6 +172,7 @@ PRESETS = {
         options={"dataset": ("cifar10", "cifar100"), "augment": (False,)},
     ),
 }
+"""The grids that `sweep --preset` knows, by name."""
 
 
 def has_option(loss: str, option: str) -> bool:

@@ -1,6 +1,7 @@
 """`simplexlab bound`: the numbers of the theory, in JSON and as a table, and wrong use told in one line."""
 
 import json
+import math
 import subprocess
 import sys
 
@@ -292,3 +293,15 @@ def test_nothing_heavy_is_imported():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_a_loss_outside_of_what_is_possible_is_told(simplexlab):
+    words = (*SC, "--sampling", "iid", "--reduction", "mean", "--loss-value")
+    assert "above 5.54126, where all points are one" in " ".join(simplexlab(*words, 6.9)[1].split())
+    assert "below the bound" in " ".join(simplexlab(*words, 3.2)[1].split())
+    stuck = ("bound", "sc", "--classes", 10, "--batch-size", 1024, "--temperature", 0.1, "--sampling", "iid")
+    record = json.loads(simplexlab(*stuck, "--reduction", "mean", "--loss-value", 6.9, "--json")[1])
+    assert record["collapsed"] == pytest.approx(math.log(1023), abs=1e-9)  # 512 images in two views, all points one
+    assert record["share_of_the_way"] == pytest.approx(
+        (record["collapsed"] - 6.9) / (record["collapsed"] - record["bound"])
+    )

@@ -82,9 +82,33 @@ def write_duel(path: Path) -> None:
     path.write_text(recording(frames, SECONDS, themes[0], "A duel: CE against SC, 40 % of the labels flipped"), "utf-8")
 
 
+def write_screens(folder: Path) -> None:
+    """The list of runs, two runs compared, the form of a new run, and the lessons, each as it opens."""
+    titles = {"runs": "the list of runs", "compare": "CE and SC compared", "new-run": "a new run", "lessons": "lessons"}
+
+    async def steps(pilot: Pilot) -> None:
+        app = pilot.app
+        keys = {"runs": (), "compare": ("c",), "new-run": ("n",), "lessons": ("l",)}
+        list_of_runs = app.screen
+        for name, pressed in keys.items():
+            if name == "compare":
+                app.compare([next(run for run in app.runs if run.name == it) for it in DUEL])
+            else:
+                await pilot.press(*pressed)
+            await settled(pilot, lambda name=name: (app.screen is list_of_runs) == (name == "runs"))
+            text = picture(app.screen_lines(), app.picture_theme, f"simplexlab tui: {titles[name]}")
+            (folder / f"tui-{name}.svg").write_text(text, encoding="utf-8")
+            if name != "runs":
+                app.pop_screen()
+                await settled(pilot, lambda: app.screen is list_of_runs)
+
+    drive((120, 36), steps)
+
+
 def main() -> None:
     """Write every picture into the folder that is named."""
     folder = Path(sys.argv[1])
+    write_screens(folder)
     write_run_screen(folder / "tui.svg")
     write_duel(folder / "duel.svg")
 
