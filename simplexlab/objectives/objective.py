@@ -288,8 +288,7 @@ class Objective:
         found: dict[str, Any] = {name: str(facts[name]) for name in texts}
         parts = {"make_head": found["head"] == "fixed", "make_projection": bool(facts.get("projection"))}
         return cls(
-            **found,
-            **{name: _only_facts for name, is_there in parts.items() if is_there},
+            **(found | {name: _only_facts for name, is_there in parts.items() if is_there}),
             options=options,
             sphere=bool(facts["sphere"]),
             views=facts.get("views", 1),

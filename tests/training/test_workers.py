@@ -223,9 +223,9 @@ def test_wrong_options_are_told_once(tmp_path):
     assert told == ["simplexlab: --corrupt 2 must be between 0 and 1"]
 
 
-def test_the_slurm_script_of_the_readme_tells_each_worker_its_place(tmp_path):
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    script = next(block for block in readme.split("```sh\n") if "#SBATCH" in block).partition("```")[0]
+def test_the_slurm_script_of_the_page_tells_each_worker_its_place(tmp_path):
+    page = (Path(__file__).parents[2] / "docs" / "scale.md").read_text()
+    script = next(block for block in page.split("```sh\n") if "export TF_CONFIG" in block).partition("```")[0]
     for name, content in {
         "scontrol": "echo node-a; echo node-b",
         "srun": 'shift; for SLURM_PROCID in 0 1; do export SLURM_PROCID; "$@" || exit; done',
