@@ -62,8 +62,8 @@ OBJECTIVES = (
         sentence="Supervised contrastive loss as it was first run: two views of each image, on a projection head that "
         "is not kept.",
         reference="Equations 2 and 3 of Khosla et al. 2020",
-        colour="#56B4E9",
-        marker="D",
+        colour="#882255",
+        marker="p",
         options=(
             Option(
                 name="temperature",
