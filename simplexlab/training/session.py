@@ -206,11 +206,7 @@ class Session:
         with np.errstate(over="ignore", invalid="ignore"):  # shortly before a run diverges
             evaluation = evaluate(train, test, self.criterion, weights, projections=projections, iteration=iteration)
             self.time_to_fit.update(iteration, evaluation.record["train_error"])
-            if (
-                self.criterion.objective.head == "none"
-                and self._is_last(iteration)
-                and self.criterion.policy != "probe"
-            ):
+            if self._is_last(iteration) and self.criterion.policy != "probe":  # it judges all objectives alike
                 evaluation = with_probe(evaluation, train, test)
         self.record = metrics_line(
             evaluation.record,

@@ -84,11 +84,12 @@ def test_early_evaluations(shared_npz, tmp_path):
     assert Experiment(dataset="cifar10").resolve().evaluate_at == "interval"
 
 
-def test_the_last_evaluation_is_computed_once_and_has_the_probe(run, monkeypatch):
+@pytest.mark.parametrize("loss", ["ce", "sc"])
+def test_the_last_evaluation_is_computed_once_and_has_the_probe(run, monkeypatch, loss):
     measured = []
     whole = geometry.statistics
     monkeypatch.setattr(geometry, "statistics", lambda *words: measured.append(1) or whole(*words))
-    folder, logs = run("sc")
+    folder, logs = run(loss)
     lines = read_metrics(folder)
     assert len(measured) == len(lines) == 3
     assert "train_error_probe" in lines[-1]
