@@ -167,9 +167,9 @@ def optimum_of(
     rows = floor.weights if floor.weights is not None else floor.points
     fixed = weights is not None and criterion.objective.head == "fixed"
     balanced = bool(criterion.per_class or (class_counts == class_counts[0]).all())
-    # Fixed rows leave free points of balanced classes the simplex where these rows are one, or orthonormal.
-    bound_to_rows = fixed and (criterion.nonnegative or not _is_simplex(floor.points))
-    is_standard = balanced and floor.best_known is None and not bound_to_rows
+    # A fixed head that a ReLU stands before has an optimum of its own.
+    is_standard = balanced and floor.best_known is None and not (fixed and criterion.nonnegative)
+    is_standard = is_standard and _are_alike(floor.points, standard.class_means)
     spread = False
     if criterion.objective.sphere:
         norms = np.linalg.norm(floor.points, axis=1)  # 0 where a class is in no batch
@@ -178,11 +178,11 @@ def optimum_of(
     return geometry.Optimum(floor.points, rows, class_counts, name=name, spread=spread)
 
 
-def _is_simplex(points: np.ndarray) -> bool:
-    """Whether all cosines between points are −1/(K−1)."""
-    units = points / np.linalg.norm(points, axis=1, keepdims=True)
-    cosines = (units @ units.T)[np.triu_indices(len(units), 1)]
-    return bool(np.abs(cosines + 1 / (len(units) - 1)).max() < 1e-4)
+def _are_alike(points: np.ndarray, others: np.ndarray) -> bool:
+    """Whether points, one a row, make the same angles with each other as others do; a point at 0 makes none."""
+    rows = (points, others)
+    first, second = (row / np.maximum(np.linalg.norm(row, axis=1, keepdims=True), 1e-300) for row in rows)
+    return bool(np.abs(first @ first.T - second @ second.T).max() < 1e-3)
 
 
 def _sphere(criterion: Criterion) -> float:

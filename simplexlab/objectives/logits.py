@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from simplexlab.objectives.objective import Objective, Option, logit_floor
+from simplexlab.objectives.objective import Known, Objective, Option
 
 if TYPE_CHECKING:
     import keras
 
-    from simplexlab.theory import LogitLoss
+    from simplexlab.theory import Floor
 
 
 def smoothed(options: Mapping[str, Any], dtype: str) -> "keras.losses.Loss":
@@ -18,11 +18,12 @@ def smoothed(options: Mapping[str, Any], dtype: str) -> "keras.losses.Loss":
     return SmoothedCrossEntropy(options["smoothing"], reduction=None, dtype=dtype)
 
 
-def smoothed_of_classes(options: Mapping[str, Any]) -> "LogitLoss":
-    """The same of K collapsed classes, for the floor."""
+def smoothed_floor(known: Known) -> "Floor":
+    """The least value for these class counts under the largest norm of a representation and ‖W‖_F."""
     from simplexlab import theory
 
-    return theory.SmoothedCrossEntropy(options["smoothing"])
+    shape = {"dimension": known.dimension, "features": known.features}
+    return theory.smoothed_ce_floor(known.class_counts, known.radius, _norm(known), known.options["smoothing"], **shape)
 
 
 def squared(options: Mapping[str, Any], dtype: str) -> "keras.losses.Loss":
@@ -32,11 +33,18 @@ def squared(options: Mapping[str, Any], dtype: str) -> "keras.losses.Loss":
     return SquaredError(reduction=None, dtype=dtype)
 
 
-def squared_of_classes(options: Mapping[str, Any]) -> "LogitLoss":
-    """The same of K collapsed classes, for the floor."""
+def squared_floor(known: Known) -> "Floor":
+    """The least value for these class counts under the largest norm of a representation and ‖W‖_F."""
     from simplexlab import theory
 
-    return theory.SquaredError()
+    shape = {"dimension": known.dimension, "features": known.features}
+    return theory.mse_floor(known.class_counts, known.radius, _norm(known), **shape)
+
+
+def _norm(known: Known) -> float:
+    import numpy as np
+
+    return float(np.linalg.norm(np.asarray(known.weights, np.float64)))
 
 
 OBJECTIVES = (
@@ -57,7 +65,7 @@ OBJECTIVES = (
             ),
         ),
         make_loss=smoothed,
-        floor=logit_floor(smoothed_of_classes),
+        floor=smoothed_floor,
     ),
     Objective(
         name="mse",
@@ -68,6 +76,6 @@ OBJECTIVES = (
         colour="#E69F00",
         marker="d",
         make_loss=squared,
-        floor=logit_floor(squared_of_classes),
+        floor=squared_floor,
     ),
 )

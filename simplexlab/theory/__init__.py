@@ -23,6 +23,7 @@ from simplexlab.theory.cross_entropy_floor import ce_floor, ce_floor_weight_deca
 from simplexlab.theory.energies import Extreme, least_energy, least_largest_cosine, spread_directions
 from simplexlab.theory.fixed_head import fixed_head_floor
 from simplexlab.theory.floor import Floor
+from simplexlab.theory.logit_floors import mse_floor, smoothed_ce_floor
 from simplexlab.theory.logit_losses import CrossEntropy, LogitLoss, SmoothedCrossEntropy, SquaredError
 from simplexlab.theory.penalised import ufm_ce_floor, ufm_mse_floor
 from simplexlab.theory.relative_losses import (
@@ -77,6 +78,7 @@ __all__ = [
     "least_energy",
     "least_largest_cosine",
     "log_label_count_law",
+    "mse_floor",
     "n_pairs_bound",
     "n_pairs_floor",
     "n_pairs_floor_of_batch",
@@ -94,6 +96,7 @@ __all__ = [
     "sc_floor_of_composition",
     "sc_loss_batch",
     "sc_loss_batches",
+    "smoothed_ce_floor",
     "soft_nearest_neighbour_floor",
     "soft_nearest_neighbour_floor_of_composition",
     "soft_nearest_neighbour_losses",

@@ -12,6 +12,7 @@ from simplexlab.runs import list_geometry, read_geometry, read_run
 from simplexlab.toy.configurations import labels_of
 from simplexlab.toy.ideal import IdealToy, evaluate_ideal, minimise_ideal, run_ideal
 
+LEAVES_A_CLASS_OUT = {"mse"}  # in fewer than K dimensions, without a bias
 COLLAPSING = {"align-uniform": {"weight": 3.0}}  # spread classes need more dimensions
 
 
@@ -27,7 +28,7 @@ def minimise(toy):
 @pytest.mark.parametrize("loss", objectives.names())
 def test_free_points_reach_the_floor_and_none_goes_below(loss, classes, dimension):
     options = COLLAPSING.get(loss, {})
-    classes = min(classes, dimension) if loss in ("ce-orthonormal", "mse") else classes  # as many orthogonal directions
+    classes = min(classes, dimension) if loss == "ce-orthonormal" else classes  # as many orthogonal directions
     points = objectives.get(loss).toy.get("points_per_class", 4)
     toy, end, losses = minimise(
         IdealToy(loss=loss, classes=classes, dimension=dimension, points_per_class=points, options=options)
@@ -37,7 +38,7 @@ def test_free_points_reach_the_floor_and_none_goes_below(loss, classes, dimensio
     assert abs(record["excess"]) < 1e-6
     assert min(losses) > record["bound_certificate"] - 1e-9 * max(1, abs(record["bound"]))
     assert losses[0] > record["bound"] + 1e-3
-    assert record["train_error"] == 0
+    assert record["train_error"] == 0 or loss in LEAVES_A_CLASS_OUT
 
 
 @pytest.mark.parametrize("share", [0.7, 1.3])
