@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy.optimize import minimize
 
 from simplexlab.geometry.checks import whole
 from simplexlab.theory.program import named_configurations
@@ -140,6 +139,8 @@ def _largest_cosine(units: np.ndarray) -> float:
 
 def _descend(num_classes: int, dimension: int, seed: int) -> np.ndarray:
     """Unit vectors at a local minimum of log Σ exp(β·cosine)/β over the pairs, for larger and larger β."""
+    from scipy.optimize import minimize  # takes longer to import than all else here
+
     points = np.random.default_rng(seed).standard_normal((num_classes, dimension))
     others = ~np.eye(num_classes, dtype=bool)
 
