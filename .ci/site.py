@@ -1,9 +1,11 @@
-"""Fail where a page of the built site would load a font, a script, a style or a picture from another machine."""
+"""Fail where the built site would load something from another machine, or its reference lacks a public name."""
 
+import importlib
 import re
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 
 LOADS = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href", "object": "data"}
 NAMES_ONLY = {"canonical", "prev", "next", "edit"}  # links that a browser does not follow by itself
@@ -35,7 +37,23 @@ def foreign(site: Path) -> list[str]:
     return found
 
 
+def missing(site: Path) -> list[str]:
+    """Public names, those in `__all__` of the parts that the reference lists, which it does not describe."""
+    page = (site / "api.html").read_text(encoding="utf-8")
+    names = []
+    for part in re.findall(r'<h2 id="simplexlab(\w+)"', page):
+        module = importlib.import_module(f"simplexlab.{part}")
+        public = getattr(module, "__all__", [])
+        names += [f"simplexlab.{part}.{it}" for it in public if not isinstance(getattr(module, it), ModuleType)]
+    if not names:
+        return ["the reference has no part"]
+    # A function that is named as the module which holds it stands under its whole path.
+    described = {name: (name, f"{name}.{name.rpartition('.')[2]}") for name in names}
+    found = set(re.findall(r'id="([\w.]+)"', page))
+    return [f"api.html: {name} is missing" for name, ids in described.items() if not found & set(ids)]
+
+
 if __name__ == "__main__":
-    found = foreign(Path(sys.argv[1]))
-    print("\n".join(found) or "the site loads nothing from elsewhere")
-    sys.exit(bool(found))
+    wrong = foreign(Path(sys.argv[1])) + missing(Path(sys.argv[1]))
+    print("\n".join(wrong) or "the site loads nothing from elsewhere, and its reference is complete")
+    sys.exit(bool(wrong))
