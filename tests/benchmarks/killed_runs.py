@@ -1,11 +1,13 @@
 """Kill runs with SIGKILL again and again, resume them, and compare them with runs that were never interrupted.
 
-    python tests/benchmarks/killed_runs.py --kills 20
+    python tests/benchmarks/killed_runs.py --kills 20 [--what sc --what sweep --what tui]
 
-Every run is killed at a random moment, or inside a random write to its folder (between the writing, the syncing and the
-renaming of a file), until it ends. After every kill its metrics must be the first lines of the uninterrupted run's,
-without a line doubled or missing; at its end metrics, weights and event files must be the same bit for bit, timings
-aside. Linux only: the runs are forked from one process that has imported TensorFlow.
+Every objective of the table is killed by itself; then a sweep of two workers, with its workers and alone; then the
+terminal interface, with the training that it started and alone. A run is killed at a random moment, or, by itself,
+inside a random write to its folder (between the writing, the syncing and the renaming of a file), until it ends. After
+every kill its metrics must be the first lines of the uninterrupted run's, without a line doubled or missing; at its end
+metrics and weights, and of runs by themselves the event files, must be the same bit for bit, timings aside. Linux only:
+the runs of objectives are forked from one process that has imported TensorFlow.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -28,19 +31,41 @@ from pathlib import Path
 
 import numpy as np
 
+from simplexlab import objectives
+
 TIMINGS = ("seconds",)
 RUNS = {
     "ce": {"loss": "ce", "encoder": "resnet-small", "width": 2, "augment": True},
     "ce-fix": {"loss": "ce-fix", "encoder": "mlp", "width": 2, "precision": "float64"},
     "sc": {"loss": "sc", "encoder": "resnet-small", "width": 2, "augment": True, "checkpoint_every": 7},
 }
+# Of the others of the table, a small run of each.
+OTHERS = {"encoder": "mlp", "width": 2}
+# The interface without a terminal, in which the run `run` is begun or gone on with, until it has finished.
+INTERFACE = """
+import asyncio, sys
+from pathlib import Path
+from simplexlab.runs import read_run
+from simplexlab.tui.app import SimplexLab
+
+async def follow(folder):
+    app = SimplexLab(folder)
+    async with app.run_test():
+        if read_run(folder / "run").status.state != "finished":
+            app.launcher.submit(["train", *sys.argv[2:], "--name", "run", "--run-dir", str(folder), "--resume"])
+        while read_run(folder / "run").status.state != "finished":
+            await asyncio.sleep(0.1)
+
+asyncio.run(follow(Path(sys.argv[1])))
+"""
 COMMON = {"corrupt": 0.2, "batch_size": 12, "iterations": 120, "evaluate_every": 5, "devices": "cpu"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=20, help="kills of each loss")
-    parser.add_argument("--loss", choices=list(RUNS), action="append", help="this loss only; may be repeated")
+    kinds = [*objectives.names(), "sweep", "tui"]
+    parser.add_argument("--what", choices=kinds, action="append", help="this only; may be repeated")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
@@ -50,11 +75,15 @@ def main() -> None:
     draws = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as folder:
         dataset = write_images(Path(folder, "images.npz"))
-        for loss in arguments.loss or RUNS:
-            options = {**COMMON, **RUNS[loss], "dataset": str(dataset), "run_dir": f"{folder}/{loss}"}
-            kills = kill_and_compare(options, arguments.kills, draws)
+        for what in arguments.what or kinds:
+            if what in ("sweep", "tui"):
+                kills = kill_parents(what, Path(folder, what), dataset, arguments.kills, draws)
+            else:
+                chosen = {"loss": what, **OTHERS, **RUNS.get(what, {})}
+                options = {**COMMON, **chosen, "dataset": str(dataset), "run_dir": f"{folder}/{what}"}
+                kills = kill_and_compare(options, arguments.kills, draws)
             print(
-                f"{loss}: equal to the uninterrupted run after {sum(kills.values())} kills: {dict(kills)}", flush=True
+                f"{what}: equal to the uninterrupted run after {sum(kills.values())} kills: {dict(kills)}", flush=True
             )
 
 
@@ -103,6 +132,82 @@ def kill_and_compare(options: dict, kills: int, draws: random.Random) -> Counter
         if lines != wanted or weights_of(killed) != weights or events_of(killed) != events:
             sys.exit("the resumed run differs from the uninterrupted one")
     return done
+
+
+def kill_parents(what: str, folder: Path, dataset: Path, kills: int, draws: random.Random) -> Counter:
+    """Kill a sweep or the interface `kills` times, with what it started or alone; return how often."""
+    began = time.monotonic()
+    if start_parent(what, folder / "reference", dataset).wait():
+        sys.exit(f"the uninterrupted {what} failed")
+    duration = time.monotonic() - began
+    wanted = {path.parent.name: metrics(path.parent) for path in (folder / "reference").glob("*/metrics.jsonl")}
+    done: Counter = Counter()
+    while done.total() < kills:
+        killed = folder / "killed"
+        shutil.rmtree(killed, ignore_errors=True)
+        while True:
+            process = start_parent(what, killed, dataset)
+            if done.total() < kills:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(draws.uniform(0.3, 1) * duration)
+            else:
+                process.wait()
+            alone = draws.random() < 0.5
+            children = descendants(process.pid)
+            ended = process.poll() is not None
+            process.kill()
+            for child in children if not alone else ():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(child, signal.SIGKILL)
+            code = process.wait()
+            for child in children:  # those that were left alone go on to the end of their run, or end with their parent
+                while is_alive(child):
+                    time.sleep(0.1)
+            for name, lines in wanted.items():
+                if (difference := first_difference(metrics(killed / name), lines)) is not None:
+                    sys.exit(f"after {dict(done)} the metrics of {name} differ: {difference}")
+            if ended and code == 0:
+                break
+            if ended and code != -signal.SIGKILL:
+                sys.exit(f"the {what} failed")
+            done["alone" if alone else f"with {len(children)} children"] += 1
+        for name, lines in wanted.items():
+            if metrics(killed / name) != lines or weights_of(killed / name) != weights_of(folder / "reference" / name):
+                sys.exit(f"{name} differs from the uninterrupted run")
+    return done
+
+
+def start_parent(what: str, folder: Path, dataset: Path) -> subprocess.Popen:
+    """Start a sweep of two runs side by side, or the interface in which a run is begun; or go on."""
+    options = {key: value for key, value in COMMON.items() if key not in ("corrupt", "devices")}
+    options |= {"dataset": str(dataset), "encoder": "mlp", "width": 2}
+    if what == "sweep":
+        words = [f"--set={name.replace('_', '-')}={value}" for name, value in options.items()]
+        grid = ["--losses", "ce,sc", "--corruptions", "0.2", "--seeds", "1", "--jobs", "2", "--devices", "cpu"]
+        command = ["-m", "simplexlab", "sweep", *grid, *words, "--run-dir", str(folder)]
+    else:
+        words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+        command = ["-c", INTERFACE, str(folder), *words, "--loss", "ce", "--corrupt", "0.2", "--devices", "cpu"]
+    return subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has asked about does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes that a process has started, and those that they have."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if int(path.read_text().rpartition(")")[2].split()[1]) == pid:
+                child = int(path.parent.name)
+                found += [child, *descendants(child)]
+    return found
 
 
 def fork(options: dict, kill_at_call: int | None = None) -> int:

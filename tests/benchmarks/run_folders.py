@@ -1,12 +1,10 @@
 """Reading and following run folders: `python tests/benchmarks/run_folders.py`.
 
-Lists 5,000 finished runs; makes table, figures 2, 7 and 8 and the report of a sweep of 1,000; opens a run with 100,000
+Lists 5,000 finished runs; makes the table of a sweep of 1,000 (`pictures.py` draws such); opens a run with 100,000
 metrics lines of the length that training writes (about 2 kB), follows 20 live runs, and times what a writer adds to an
 evaluation.
 """
 
-import contextlib
-import io
 import json
 import random
 import statistics
@@ -15,7 +13,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from simplexlab.cli import main as main_command
 from simplexlab.config import Experiment
 from simplexlab.runs import MetricsFollower, RunsFollower, RunWriter, list_runs, summarise
 from simplexlab.runs.record import final_result
@@ -87,21 +84,11 @@ def list_many(folder: Path) -> None:
 
 
 def list_sweep(folder: Path) -> None:
-    """Time the table, the figures and the report of a sweep of 1,000 finished runs."""
+    """Time the table of a sweep of 1,000 finished runs."""
     grid = Grid(("ce", "sc"), tuple(level / 100 for level in range(50)), tuple(range(10)))
     for experiment in SweepFolder.write(folder, grid.experiments(), "").experiments.values():
         write(folder, experiment)
     print("table of a sweep of 1,000 runs:", milliseconds(lambda: rows(runs_of(SweepFolder(folder)))))
-    for number in (2, 7, 8):
-        words = ["figure", str(number), str(folder), "--output", f"{folder}/figure-{number}"]
-        print(f"figure {number} of them:", milliseconds(lambda words=words: silently(words), 1))
-    print("report of them:", milliseconds(lambda: silently(["report", str(folder)]), 1))
-
-
-def silently(words: list[str]) -> None:
-    """Run a command."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        assert main_command(words) == 0
 
 
 def open_long(folder: Path) -> None:

@@ -13,6 +13,7 @@ import os
 import shutil
 import signal
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -357,7 +358,20 @@ ARRAY_COMMANDS = {
 }
 IMPORTS = (("data", "import", "cifar10", "data.npz"), ("data", "import", "mnist", "data.npz", "points.npz"))
 IMAGE_COMMANDS = (("data", "check", "images"), ("data", "check", "images", "--json"), ("data", "check", "./images"))
-TRAINING = ("--iterations", "1", "--batch-size", "2", "--encoder", "mlp", "--width", "1", "--run-dir", "new")
+TRAINING = (
+    "--loss",
+    "ce",
+    "--iterations",
+    "1",
+    "--batch-size",
+    "4",
+    "--encoder",
+    "mlp",
+    "--width",
+    "1",
+    "--run-dir",
+    "new",
+)
 DAMAGED_RUNS = ("ce-0", "sc-0.2")
 
 
@@ -455,6 +469,8 @@ def perform_apart(case: Case, world: Path) -> Outcome:
     if not pid:
         try:
             sender.send(perform(case, world))
+        except BaseException:
+            traceback.print_exc()
         finally:
             os._exit(0)
     sender.close()
