@@ -5,12 +5,11 @@ says so in its own line, or in the first line of a Python block: `# needs a GPU`
 `# run by FILE` and `# slow: …; run by FILE`, where FILE is the test, benchmark or step of CI that does run it.
 """
 
+import importlib.util
 import re
 import shlex
-import sys
 from pathlib import Path
 
-import matplotlib
 import pytest
 
 from simplexlab.objectives import own
@@ -46,7 +45,7 @@ def commands_in(block):
 
 
 def is_torch_missing(code):
-    return "import torch" in code and __import__("importlib.util").util.find_spec("torch") is None
+    return "import torch" in code and importlib.util.find_spec("torch") is None
 
 
 @pytest.mark.timeout(600)
@@ -55,8 +54,6 @@ def test_the_blocks_of_a_page_run(page, tmp_path, monkeypatch, capsys):
     from simplexlab.cli import main
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(matplotlib, "get_backend", lambda *_, **__: "agg", raising=False)
-    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
     namespace = {"__name__": "page"}
     for language, block in blocks_of(page):
         first = block.split("\n", 1)[0]
@@ -100,9 +97,7 @@ def test_excuses_name_what_is_there():
 
 def test_every_page_is_in_the_navigation_and_every_picture_is_there():
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
-    for page in PAGES[1:] if PAGES[0].name == "README.md" else PAGES:
-        if page.name != "README.md":
-            assert str(page.relative_to(ROOT / "docs")) in text
+    assert [it for it in PAGES if it.name != "README.md" and str(it.relative_to(ROOT / "docs")) not in text] == []
     for page in PAGES:
         for target in re.findall(r"!\[[^\]]*\]\(([^)#]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).is_file(), f"{page.name}: {target}"
