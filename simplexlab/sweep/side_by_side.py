@@ -223,12 +223,15 @@ def _errors_in_words(rows: list[dict[str, Any]]) -> str:
     for key, name in JUDGES.items():
         known = [row for row in rows if row[f"test_error_{key}"] is not None]
         if known:
-            least, most = (choose(known, key=lambda row: row[f"test_error_{key}"]) for choose in (min, max))
-            parts.append(
-                f"by {name} from {_percent(least[f'test_error_{key}'])} ({least['title']}) to "
-                f"{_percent(most[f'test_error_{key}'])} ({most['title']})"
-            )
+            (least, lowest), (most, highest) = (_extreme(known, f"test_error_{key}", choose) for choose in (min, max))
+            parts.append(f"by {name} from {_percent(least)} ({lowest}) to {_percent(most)} ({highest})")
     return f"Test error {' and '.join(parts)}." if parts else "No test error is known."
+
+
+def _extreme(rows: list[dict[str, Any]], key: str, choose: Callable[..., float]) -> tuple[float, str]:
+    """The least or the largest value, and every objective that has it."""
+    value = choose(row[key] for row in rows)
+    return value, ", ".join(row["title"] for row in rows if row[key] == value)
 
 
 def _times_in_words(rows: list[dict[str, Any]]) -> str:
@@ -236,10 +239,10 @@ def _times_in_words(rows: list[dict[str, Any]]) -> str:
     never = [row["title"] for row in rows if row["time_to_fit"] is None]
     if not fitted:
         return f"None fitted its labels within {rows[0]['iterations']} iterations."
-    first, last = (choose(fitted, key=lambda row: row["time_to_fit"]) for choose in (min, max))
-    text = f"Fitted first by {first['title']}, after {first['time_to_fit']:g} iterations"
-    if last is not first:
-        text += f", last by {last['title']}, after {last['time_to_fit']:g}"
+    (least, first), (most, last) = (_extreme(fitted, "time_to_fit", choose) for choose in (min, max))
+    text = f"Fitted first by {first}, after {least:g} iterations"
+    if most > least:
+        text += f", last by {last}, after {most:g}"
     return text + (f"; not within {rows[0]['iterations']} by {', '.join(never)}." if never else ".")
 
 
