@@ -159,6 +159,9 @@ def run_ideal(toy: IdealToy, report: Callable[[dict[str, Any]], None] | None = N
     from simplexlab.training import runtime
 
     runtime.start(Experiment().resolve(), pixels=0)
+    from simplexlab.toy.keras_objective import KerasObjective
+
+    KerasObjective(resolved, labels)  # a head that does not exist for K and h is told before there is a folder
     options = vars(resolved) | resolved.options
     del options["options"]
     config = describe_toy(options, toy.command_line(), labels, ("numpy", "scipy", "tensorflow", "keras"))

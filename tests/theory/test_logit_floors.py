@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 
 from simplexlab import theory
 from simplexlab.theory import SmoothedCrossEntropy, SquaredError
+from simplexlab.theory.logit_floors import _of_rank
 
 FEATURES = ("free", "nonnegative")
 COUNTS = ((5, 5, 5, 5), (9, 4, 2, 1), (6, 3, 1))
@@ -121,6 +122,22 @@ def test_free_points_reach_the_floor_of_squared_error(counts, dimension, norm):
     assert floor.is_exact
     assert min(reached) == pytest.approx(floor.value, abs=1e-6)
     assert min(reached) >= floor.certificate - 1e-10
+
+
+@pytest.mark.parametrize("limit", [0.2, 0.5, 1.2, 3.0])
+def test_the_nearest_matrix_of_some_rank_and_nuclear_norm(limit):
+    """Against a general minimiser over its singular values; the smallest ones are 0 where the limit is tight."""
+    shares, rank = np.array([1, 9, 4, 1]) / 15, 3
+    kept = np.sqrt(np.sort(shares)[::-1])[:rank]
+    found = minimize(
+        lambda sizes: np.sum((kept - sizes) ** 2) / 2,
+        np.full(rank, limit / rank / 2),
+        bounds=[(0, None)] * rank,
+        constraints={"type": "ineq", "fun": lambda sizes: limit - sizes.sum()},
+        method="SLSQP",
+        options={"ftol": 1e-14},
+    )
+    assert _of_rank(shares, limit, rank) == pytest.approx(found.fun + np.sort(shares)[0] / 2, abs=1e-8)
 
 
 def test_a_bound_that_is_not_known_to_be_reached_says_so():

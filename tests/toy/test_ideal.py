@@ -103,6 +103,13 @@ def test_wrong_options_are_refused_in_words(options, message):
         IdealToy(**{"loss": "triplet", **options}).resolve()
 
 
+@pytest.mark.parametrize(("loss", "classes"), [("ce-orthonormal", 3), ("ce-fix", 4)])
+def test_a_head_that_does_not_exist_leaves_no_run_folder(tmp_path, loss, classes):
+    with pytest.raises(UsageError, match="needs a dimension of at least 3"):
+        run_ideal(IdealToy(loss=loss, classes=classes, run_dir=str(tmp_path / "runs")))
+    assert not (tmp_path / "runs").exists()
+
+
 def test_the_command_line_holds_what_was_chosen():
     assert IdealToy(loss="n-pairs").command_line() == "simplexlab toy n-pairs"
     toy = IdealToy(loss="align-uniform", counts=(3, 2), seed=4, options={"weight": 2.0})
