@@ -145,6 +145,9 @@ class Experiment:
     devices: str = option("auto", "auto, cpu, cpu:N (N logical replicas), gpu:0, gpu:0,gpu:1 or all.")
     jit: bool | None = option(None, "Compile the steps with XLA; by default on one GPU, for runs that repay it.")
     deterministic: bool = option(False, "Bit for bit the same numbers on a GPU too, where that takes slower kernels.")
+    overlap: bool | None = option(
+        None, "Evaluate and write checkpoints while the next steps are computed; by default where a GPU computes them."
+    )
     threads: int | None = option(None, "CPU threads; by default every core.", minimum=1, maximum=1024)
     run_dir: str = option("runs", "Folder that holds the runs.")
     name: str | None = option(None, "Name of this run's folder; by default made from the options.")
@@ -225,6 +228,10 @@ class Experiment:
             )
         if objective.refuses and (reason := objective.refuses(self.options, self.views, self.balanced_batches)):
             raise UsageError(reason)
+        if self.overlap and self.until_fit:
+            raise UsageError(
+                "--overlap: a run --until-fit waits for each evaluation, which may end it; take one of them"
+            )
         replicas = replicas_of(self.devices)
         check_batch(self.batch_size, replicas)
         if self.jit and replicas > 1:

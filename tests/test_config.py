@@ -49,6 +49,7 @@ def test_a_given_value_wins_over_the_recipe():
     ("wrong", "told"),
     [
         ({"corrupt": 1.5}, "--corrupt 1.5 must be between 0 and 1"),
+        ({"overlap": True, "until_fit": True}, "--overlap: a run --until-fit waits for each evaluation"),
         ({"iterations": 2**31}, "--iterations 2147483648 must be at most 2147483647"),
         ({"corrupt": -0.1}, "--corrupt -0.1 must be between 0 and 1"),
         ({"corrupt": float("nan")}, "--corrupt nan is not a finite number"),

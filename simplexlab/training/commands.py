@@ -36,8 +36,11 @@ def train(experiment: Experiment, callbacks: "Callbacks" = (), *, resume: bool =
 
     Keras callbacks see the steps between two evaluations as an epoch: `on_train_begin` gets the first iteration,
     `on_train_batch_end(iteration, logs)` follows each graph call of up to about half a second of steps,
-    `on_epoch_end(index, logs)` each evaluation, with its numbers; `model.stop_training = True` ends the run. Their own
-    state is not part of a checkpoint.
+    `on_epoch_end(index, logs)` each evaluation, with its numbers, before the next step; `model.stop_training = True`
+    ends the run. Their own state is not part of a checkpoint. A callback with an attribute `reads_logs_only = True`
+    lets `Experiment.overlap` go on with the steps: its `on_epoch_end` comes after some of them, before the next
+    evaluation and still in order; the model is then not the one that was evaluated. All are called from the thread that
+    calls this.
 
     Where TF_CONFIG names several workers, each of them calls this with the same options; worker 0 writes the folder.
 

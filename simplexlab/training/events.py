@@ -18,6 +18,8 @@ class EventFiles(keras.callbacks.Callback):
     Test numbers carry the same tag as the training number beside them (`error`), so that TensorBoard overlays them.
     """
 
+    reads_logs_only = True
+
     def __init__(self, folder: Path):
         super().__init__()
         self.folder = folder

@@ -18,6 +18,8 @@ def progress_callback(total: int) -> keras.callbacks.Callback:
 class ProgressBar(keras.callbacks.Callback):
     """A rich progress bar with iteration, loss, excess, train error and the time left."""
 
+    reads_logs_only = True
+
     def __init__(self, console: Console, total: int):
         super().__init__()
         self.progress = Progress(
@@ -42,7 +44,7 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Show the numbers of the evaluation."""
-        self.progress.update(self.task, completed=logs["iteration"], numbers=numbers(logs))
+        self.progress.update(self.task, numbers=numbers(logs))
 
     def on_train_end(self, logs=None):
         """Take the bar down; the final table follows."""
@@ -51,6 +53,8 @@ class ProgressBar(keras.callbacks.Callback):
 
 class PlainLines(keras.callbacks.Callback):
     """One plain line an evaluation."""
+
+    reads_logs_only = True
 
     def __init__(self, total: int):
         super().__init__()

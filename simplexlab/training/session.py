@@ -5,11 +5,13 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simplexlab.config import Experiment
 from simplexlab.errors import RunError
 from simplexlab.evaluation import Representations, TimeToFit, evaluate, numbers, with_probe
 from simplexlab.files import reason
@@ -19,6 +21,7 @@ from simplexlab.runs.folder import PROJECTION_FILE
 from simplexlab.runs.record import diverged_line, final_result, metrics_line
 from simplexlab.schedule import evaluations_before, is_evaluation, learning_rate_time, next_evaluation
 from simplexlab.training import checkpoints
+from simplexlab.training.beside import Beside
 from simplexlab.training.checkpoints import Checkpoint
 from simplexlab.training.description import Task, check_same_start, criterion_of
 
@@ -36,6 +39,12 @@ class Session:
     """The steps, evaluations and checkpoints of a run in their order.
 
     Every worker goes through them; the chief alone has a writer, evaluates, and decides how it goes on.
+
+    With `Experiment.overlap` numbers are taken from the devices between two steps as without, but evaluated and
+    written in a thread while the steps go on: a checkpoint, then the evaluation before which it is due, at most one of
+    each at a time. What was evaluated is what would have been, in the same order, so that every file is the same. The
+    last evaluation, and that of an interrupted run, is waited for; so is each one whose outcome may end the run
+    (`until_fit`), or at which a callback may look at more than its logs.
     """
 
     def __init__(
@@ -54,6 +63,8 @@ class Session:
         self.checkpoint_every = experiment.checkpoint_every or experiment.evaluate_every
         self.writer = writer
         self.interrupted = interrupted
+        self.beside = Beside()
+        self.evaluation: Future | None = None
         self.time_to_fit = TimeToFit(experiment.tolerance)
         self.batch_losses: list[float] = []
         self.record: dict[str, Any] = {}
@@ -78,8 +89,10 @@ class Session:
         self.loop = Loop(experiment, dataset, labels, self.learner, self.runtime)
         if writer is not None:
             self.events = EventFiles(writer.tensorboard_path)
+            together = [self.events, *(callbacks() if callable(callbacks) else callbacks)]
+            self.overlaps = overlaps(experiment, self.runtime.devices, together)
             self.callbacks = keras.callbacks.CallbackList(
-                [self.events, *(callbacks() if callable(callbacks) else callbacks)],
+                together,
                 model=self.learner.model,
                 epochs=self._epoch(experiment.iterations) + 1,
                 steps=experiment.iterations,
@@ -94,7 +107,9 @@ class Session:
             return {"state": state, "iterations": iteration, "worker": self.runtime.cluster.index}
         self.learner.model.stop_training = False
         self.callbacks.on_train_begin({"iteration": start})
-        state, iteration = self._train(start)
+        with self.beside:
+            state, iteration = self._train(start)
+            self.beside.finish()
         self.callbacks.on_train_end()
         result = self._result(state, iteration)
         if state != "diverged":
@@ -143,14 +158,15 @@ class Session:
                 finite = np.isfinite(losses)
                 if not finite.all():
                     iteration += int(np.argmin(finite)) + 1
+                    self.beside.finish()
                     self._log_divergence(iteration)
                     return "diverged", iteration
                 iteration = reached
                 self._note(iteration, losses)
                 if any(self.runtime.gather(int(self.interrupted()))):
-                    self._save_checkpoint(iteration)
+                    self._save_checkpoint(iteration, at_once=True)
                     logger.warning("interrupted at iteration %d; once more leaves without an evaluation", iteration)
-                    return self._evaluate(iteration) or "stopped", iteration
+                    return self._evaluate(iteration, at_once=True) or "stopped", iteration
             if iteration % self.checkpoint_every == 0 or iteration == experiment.iterations:
                 self._save_checkpoint(iteration)
 
@@ -172,10 +188,20 @@ class Session:
             self.batch_losses.extend(losses.tolist())
             self.writer.progress(iteration)
             self.callbacks.on_train_batch_end(iteration, {"loss": float(losses.mean())})
+            self.beside.settle()
 
-    def _save_checkpoint(self, iteration: int) -> None:
+    def _do(self, job: Callable[[], Any], then: Callable[[Any], None], *, at_once: bool) -> Future | None:
+        """Do a job and what follows it, now or beside the steps."""
+        if self.overlaps and not at_once:
+            return self.beside.submit(job, then)
+        self.beside.finish()
+        then(job())
+        return None
+
+    def _save_checkpoint(self, iteration: int, *, at_once: bool = False) -> None:
         if self.writer is None:
             return
+        self.beside.finish()  # what the run knows of its fit is part of it
         checkpoint = Checkpoint(
             iteration=iteration,
             seconds=time.monotonic() - self.began,
@@ -184,25 +210,64 @@ class Session:
             fit_iteration=self.time_to_fit.iteration,
             variables=[variable.numpy() for variable in self.learner.variables()],
         )
-        with _told(self.writer.checkpoints_path):
-            checkpoints.save(self.writer.checkpoints_path, checkpoint)
 
-    def _evaluate(self, iteration: int) -> str | None:
-        """Evaluate; return the state that ends the run, or None where it goes on."""
+        def save() -> None:
+            with _told(self.writer.checkpoints_path):
+                checkpoints.save(self.writer.checkpoints_path, checkpoint)
+
+        self._do(save, lambda _: None, at_once=at_once)
+
+    def _evaluate(self, iteration: int, *, at_once: bool = False) -> str | None:
+        """Evaluate, now or beside the steps; return the state that ends the run, or None where it goes on."""
+        self.beside.settle(self.evaluation)  # one at a time, as each holds all representations
         values, test_values, projections = self.loop.encode()
-        train = Representations(values, self.labels, self.clean)
-        test = Representations(test_values, self.dataset.y_test)
-        outcome = self._record(iteration, train, test, projections) if self.writer is not None else GOES_ON
+        outcome = GOES_ON
+        if self.writer is not None:
+            train = Representations(values, self.labels, self.clean)
+            test = Representations(test_values, self.dataset.y_test)
+            at_once = at_once or iteration == self.experiment.iterations
+            outcome = self._record(iteration, train, test, projections, at_once=at_once)
         return {FINISHED: "finished", DIVERGED: "diverged"}.get(self.runtime.gather(outcome)[0])
 
     def _record(
-        self, iteration: int, train: Representations, test: Representations, projections: np.ndarray | None
+        self,
+        iteration: int,
+        train: Representations,
+        test: Representations,
+        projections: np.ndarray | None,
+        *,
+        at_once: bool,
     ) -> int:
         found = (train.values, test.values, *([] if projections is None else [projections]))
         if not all(np.isfinite(values).all() for values in found):
+            self.beside.finish()
             self._log_divergence(iteration)
             return DIVERGED
-        weights = self.learner.weights()
+        # What the next step changes is taken before it.
+        weights, learning_rate, batch_losses = self.learner.weights(), self.learner.learning_rate, self.batch_losses
+        self.batch_losses = []
+
+        def write() -> dict[str, Any]:
+            return self._write(iteration, train, test, projections, weights, learning_rate, batch_losses)
+
+        def tell(record: dict[str, Any]) -> None:
+            if iteration > 0:
+                self.callbacks.on_epoch_end(self._epoch(iteration), numbers(record))
+
+        self.evaluation = self._do(write, tell, at_once=at_once)
+        return FINISHED if self._is_last(iteration) or self.learner.model.stop_training else GOES_ON
+
+    def _write(
+        self,
+        iteration: int,
+        train: Representations,
+        test: Representations,
+        projections: np.ndarray | None,
+        weights: np.ndarray | None,
+        learning_rate: float,
+        batch_losses: list[float],
+    ) -> dict[str, Any]:
+        """Evaluate and write the record; nothing is read of what a step changes."""
         with np.errstate(over="ignore", invalid="ignore"):  # shortly before a run diverges
             evaluation = evaluate(train, test, self.criterion, weights, projections=projections, iteration=iteration)
             self.time_to_fit.update(iteration, evaluation.record["train_error"])
@@ -212,20 +277,17 @@ class Session:
             evaluation.record,
             iteration=iteration,
             seconds=time.monotonic() - self.began,
-            learning_rate=self.learner.learning_rate,
-            batch_loss=math.fsum(self.batch_losses) / len(self.batch_losses) if self.batch_losses else None,
+            learning_rate=learning_rate,
+            batch_loss=math.fsum(batch_losses) / len(batch_losses) if batch_losses else None,
             time_to_fit=self.time_to_fit.iteration,
             time_to_fit_lr=self._learning_rate_time(self.time_to_fit.iteration),
             fit_lower=self.time_to_fit.lower,
             fit_lower_lr=self._learning_rate_time(self.time_to_fit.lower),
         )
-        self.batch_losses = []
         self.classifier = evaluation.classifier
         self.writer.save_geometry(iteration, **evaluation.arrays)
         self.writer.log_metrics(self.record)
-        if iteration > 0:
-            self.callbacks.on_epoch_end(self._epoch(iteration), numbers(self.record))
-        return FINISHED if self._is_last(iteration) or self.learner.model.stop_training else GOES_ON
+        return self.record
 
     def _learning_rate_time(self, iteration: int | None) -> float | None:
         if iteration is None:
@@ -261,6 +323,14 @@ class Session:
         self.writer.save_model(model.save)
         if self.learner.projection is not None:
             self.writer.save_model(self.learner.projection.save, PROJECTION_FILE)
+
+
+def overlaps(experiment: Experiment, devices: Sequence[str], callbacks: "Sequence[keras.callbacks.Callback]") -> bool:
+    """Whether a run evaluates and writes beside its steps: as asked, or where a GPU computes while the CPU is free."""
+    wanted = devices[0].startswith("GPU") if experiment.overlap is None else experiment.overlap
+    # Others may look at the model, which has gone on by then, or end the run.
+    only_logs = all(getattr(callback, "reads_logs_only", False) for callback in callbacks)
+    return wanted and only_logs and not experiment.until_fit
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Kill runs with SIGKILL again and again, resume them, and compare them with runs that were never interrupted.
 
-    python tests/benchmarks/killed_runs.py --kills 20 [--what sc --what sweep --what tui]
+    python tests/benchmarks/killed_runs.py --kills 20 [--what sc --what sweep --what tui] [--overlap]
 
 Every objective of the table is killed by itself; then a sweep of two workers, with its workers and alone; then the
 terminal interface, with the training that it started and alone. A run is killed at a random moment, or, by itself,
@@ -67,6 +67,7 @@ def main() -> None:
     kinds = [*objectives.names(), "sweep", "tui"]
     parser.add_argument("--what", choices=kinds, action="append", help="this only; may be repeated")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--overlap", action="store_true", help="evaluate beside the steps, but in the reference")
     arguments = parser.parse_args()
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import sklearn.linear_model  # noqa: F401
@@ -81,6 +82,7 @@ def main() -> None:
             else:
                 chosen = {"loss": what, **OTHERS, **RUNS.get(what, {})}
                 options = {**COMMON, **chosen, "dataset": str(dataset), "run_dir": f"{folder}/{what}"}
+                options["overlap"] = arguments.overlap
                 kills = kill_and_compare(options, arguments.kills, draws)
             print(
                 f"{what}: equal to the uninterrupted run after {sum(kills.values())} kills: {dict(kills)}", flush=True
@@ -101,7 +103,7 @@ def kill_and_compare(options: dict, kills: int, draws: random.Random) -> Counter
     """Kill runs of these options `kills` times in all; return how often where."""
     reference = Path(options["run_dir"], "reference")
     began = time.monotonic()
-    pid = fork({**options, "name": "reference"})
+    pid = fork({**options, "name": "reference", "overlap": False})
     if os.waitpid(pid, 0)[1]:
         sys.exit("the uninterrupted run failed")
     duration = time.monotonic() - began

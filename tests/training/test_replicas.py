@@ -21,7 +21,7 @@ for loss in losses:
         "train", "--dataset", npz, "--run-dir", folder, "--name", f"{loss}-{devices.replace(':', '')}-{precision}",
         "--loss", loss, "--encoder", "resnet-small", "--width", "2", "--batch-size", "12", "--augment", "--corrupt",
         "0.2", "--iterations", iterations, "--evaluate-every", every, "--devices", devices, "--precision", precision,
-        "--learning-rate", "0.05", *OWN.get(loss, []),
+        "--learning-rate", "0.05", *(["--overlap"] if devices == "cpu:2" else []), *OWN.get(loss, []),
     ])
     assert code == 0, code
 """

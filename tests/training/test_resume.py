@@ -1,5 +1,6 @@
 """A resumed run is the uninterrupted run, bit for bit; what cannot be resumed is refused."""
 
+import errno
 import functools
 import json
 import os
@@ -8,7 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -16,8 +20,11 @@ import pytest
 
 from simplexlab.config import Experiment
 from simplexlab.errors import RunError, UsageError
+from simplexlab.evaluation import evaluate
 from simplexlab.runs import RunWriter, read_run
+from simplexlab.training import checkpoints
 from simplexlab.training.commands import resume, train
+from simplexlab.training.session import overlaps
 
 OPTIONS = {"encoder": "mlp", "width": 4, "batch_size": 12, "iterations": 60, "evaluate_every": 20} | {
     "corrupt": 0.2,
@@ -44,6 +51,20 @@ class Interrupt(keras.callbacks.Callback):
         if batch >= self.iteration:
             self.iteration = 10**9
             os.kill(os.getpid(), self.number)
+
+
+class Ends(keras.callbacks.Callback):
+    """The iterations whose evaluations were told, and from which threads."""
+
+    reads_logs_only = True
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.threads = [], set()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seen.append(logs["iteration"])
+        self.threads.add(threading.current_thread())
 
 
 class Break(keras.callbacks.Callback):
@@ -222,6 +243,108 @@ def test_an_annealed_run_does_not_go_on_to_more_iterations(tmp_path, whole):
         resume(whole("ce"), iterations=80)
 
 
+@pytest.mark.parametrize("loss", ["ce", "sc"])
+def test_evaluations_beside_the_steps_are_those_that_are_waited_for(options, tmp_path, loss, whole, monkeypatch):
+    wanted = whole(loss)
+    reached = threading.Condition()
+    progress = [0]
+
+    def note(writer, iteration):
+        with reached:
+            progress[0] = iteration
+            reached.notify_all()
+
+    def evaluate_late(*words, iteration, **options):
+        if iteration < 60:  # the last is waited for
+            assert threading.current_thread() is not threading.main_thread()
+            with reached:
+                assert reached.wait_for(lambda: progress[0] > iteration, timeout=60), "the steps wait"
+        return evaluate(*words, iteration=iteration, **options)
+
+    monkeypatch.setattr(RunWriter, "progress", note)
+    monkeypatch.setattr("simplexlab.training.session.evaluate", evaluate_late)
+    ends = Ends()
+    train(Experiment(name="run", loss=loss, overlap=True, **options), [ends])
+    assert_same(tmp_path / "run", wanted)
+    assert ends.seen == [line["iteration"] for line in lines(wanted)[1:]]
+    assert ends.threads == {threading.main_thread()}
+
+
+def test_a_run_stopped_while_it_evaluates_beside_the_steps(options, tmp_path, whole, monkeypatch):
+    monkeypatch.setattr("simplexlab.training.loop.CHUNK_SECONDS", 1e-6)
+    interrupt = Interrupt(27)
+    interrupt.reads_logs_only = True
+    stopped = train(Experiment(name="run", overlap=True, checkpoint_every=7, **options), [interrupt])
+    assert (stopped["state"], stopped["iterations"], stopped["evaluated_at"]) == ("stopped", 27, 27)
+    assert [line["iteration"] for line in lines(tmp_path / "run")] == [0, 1, 2, 5, 10, 20, 27]
+    assert resume(tmp_path / "run")["state"] == "finished"
+    assert_same(tmp_path / "run", whole("ce"))
+
+
+def test_a_second_interrupt_does_not_wait_for_the_evaluation_beside_the_steps(options, tmp_path, whole, monkeypatch):
+    started = threading.Event()
+
+    def evaluate_for_ever(*words, iteration, **options):
+        if iteration == 20:
+            started.set()
+            while True:
+                time.sleep(0.01)
+        return evaluate(*words, iteration=iteration, **options)
+
+    class Twice(Interrupt):
+        reads_logs_only = True
+
+        def on_train_batch_end(self, batch, logs=None):
+            super().on_train_batch_end(batch)
+            if started.is_set():
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("simplexlab.training.session.evaluate", evaluate_for_ever)
+        patch.setattr("simplexlab.training.loop.CHUNK_SECONDS", 1e-6)
+        with pytest.raises(KeyboardInterrupt):
+            train(Experiment(name="run", overlap=True, **options), [Twice(21)])
+    assert not [thread for thread in threading.enumerate() if "beside" in thread.name]
+    status = read_run(tmp_path / "run").status
+    assert (status.state, status.message) == ("stopped", "interrupted")
+    assert [line["iteration"] for line in lines(tmp_path / "run")] == [0, 1, 2, 5, 10]
+    resume(tmp_path / "run")
+    assert_same(tmp_path / "run", whole("ce"))
+
+
+def test_a_checkpoint_beside_the_steps_that_cannot_be_written_ends_the_run(options, tmp_path, whole, monkeypatch):
+    def refuse(folder, checkpoint):
+        if checkpoint.iteration == 20:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        checkpoints.save(folder, checkpoint)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("simplexlab.training.session.checkpoints", SimpleNamespace(save=refuse, load=checkpoints.load))
+        with pytest.raises(RunError, match=r"cannot write .*checkpoints: No space left on device"):
+            train(Experiment(name="run", overlap=True, **options))
+    assert read_run(tmp_path / "run").status.state == "failed"
+    assert [line["iteration"] for line in lines(tmp_path / "run")] == [0, 1, 2, 5, 10]  # none without its checkpoint
+    resume(tmp_path / "run")
+    assert_same(tmp_path / "run", whole("ce"))
+
+
+def test_a_run_that_diverges_beside_an_evaluation_tells_both_in_order(options, tmp_path):
+    wild = {**options, "learning_rate": 1e30}
+    for overlap in (False, True):
+        assert train(Experiment(name=str(overlap), overlap=overlap, **wild))["state"] == "diverged"
+    assert str(lines(tmp_path / "True")) == str(lines(tmp_path / "False"))
+
+
+def test_what_goes_on_beside_the_steps_follows_the_device_and_who_looks():
+    quiet, looking = Ends(), keras.callbacks.Callback()
+    assert overlaps(Experiment(), ["GPU:0"], [quiet])
+    assert not overlaps(Experiment(), ["CPU:0"], [quiet])
+    assert overlaps(Experiment(overlap=True), ["CPU:0"], [quiet])
+    assert not overlaps(Experiment(overlap=False), ["GPU:0"], [quiet])
+    assert not overlaps(Experiment(), ["GPU:0"], [quiet, looking])
+    assert not overlaps(Experiment(until_fit=True), ["GPU:0"], [quiet])
+
+
 def test_what_cannot_be_resumed(options, tmp_path, simplexlab):
     finished = train(Experiment(name="run", **options))
     before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
@@ -261,6 +384,6 @@ def test_what_cannot_be_resumed(options, tmp_path, simplexlab):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the runs are forked from a process that has imported TensorFlow")
 def test_runs_killed_at_random_moments():
-    words = [sys.executable, HARNESS, "--kills", "3", "--loss", "sc"]
+    words = [sys.executable, HARNESS, "--kills", "3", "--loss", "sc", "--overlap"]
     process = subprocess.run(words, capture_output=True, text=True, timeout=280)
     assert "equal to the uninterrupted run after 3 kills" in process.stdout, process.stderr

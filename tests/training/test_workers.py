@@ -57,7 +57,7 @@ def wait_for_lines(folder: Path, count: int, process: subprocess.Popen) -> None:
 @pytest.mark.parametrize("loss", ["ce", "ce-fix"])
 def test_two_workers_follow_one_device(tiny_npz, tmp_path, simplexlab, loss):
     process = subprocess.run(
-        [*LAUNCH, *words(tiny_npz, loss, tmp_path / "two"), *ONE_THREAD, "--json"],
+        [*LAUNCH, *words(tiny_npz, loss, tmp_path / "two"), *ONE_THREAD, "--json", "--overlap"],
         capture_output=True,
         text=True,
         timeout=250,
