@@ -4,20 +4,42 @@ import contextlib
 import io
 import logging
 import os
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from simplexlab.errors import RunError, UsageError
 
+# Reads a line that never comes where the process dies, then keeps or shows what was held back: $1, for the log $2.
+WATCH = """
+read -r line && exit
+test -s "$1" || exit
+if test -n "$2" && cat "$1" 2>/dev/null >>"$2"; then
+  echo "simplexlab: the process ended inside a library: $(tail -n 1 "$1"); all that it said is in $2" >&2
+else
+  cat "$1" >&2
+fi
+rm -f "$1"
+"""
+
 
 @contextlib.contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Hold back what C++ libraries write to file descriptor 2; show it if the block raises."""
+def quiet_stderr(*, watched: bool = False, log: Path | None = None) -> Iterator[None]:
+    """Hold back what C++ libraries write to file descriptor 2; show it if the block raises.
+
+    Args:
+        watched: show it also where a library ends the process, as CUDA does by abort().
+        log: then append it to this file instead, and tell its path.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
     saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
+    with contextlib.ExitStack() as stack:
+        held = stack.enter_context(tempfile.NamedTemporaryFile())
+        if watched:
+            stack.enter_context(_watch(held.name, log))
         os.dup2(held.fileno(), 2)
         try:
             yield
@@ -30,6 +52,22 @@ def quiet_stderr() -> Iterator[None]:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+
+
+@contextlib.contextmanager
+def _watch(held: str, log: Path | None) -> Iterator[None]:
+    """Have a shell wait for the end of the block or of this process."""
+    watcher = subprocess.Popen(
+        ["sh", "-c", WATCH, "sh", held, "" if log is None else os.path.abspath(log)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is not meant for it
+    )
+    try:
+        yield
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            watcher.communicate(b"\n")
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from simplexlab.config import Experiment, check_batch, parse_devices
 from simplexlab.errors import RunError, UsageError
 from simplexlab.quiet import quiet_stderr
-from simplexlab.training.cluster import Cluster
+from simplexlab.training.cluster import START_SECONDS, Cluster
 from simplexlab.training.interrupts import answered
 
 SMALL_CONVOLUTION = 2**24  # images × pixels × channels²; measured on two cores
@@ -85,6 +86,7 @@ def start(experiment: Experiment, cluster: Cluster = Cluster(), pixels: int | No
     several = len(cluster.workers) > 1
     if several and kind == "cpu" and wanted > 1:
         raise UsageError(f"--devices {experiment.devices}: a worker of a cluster has one CPU replica; take cpu")
+    compiled = keep_compiled()
     _import_keras()
     with quiet_stderr():
         import tensorflow as tf
@@ -99,6 +101,9 @@ def start(experiment: Experiment, cluster: Cluster = Cluster(), pixels: int | No
     jit = experiment.jit
     if jit is None:
         jit = len(chosen) == 1 and not several and _repays_xla(experiment, pixels)
+    if jit and chosen and compiled is not None:
+        with contextlib.suppress(OSError):  # without the folder XLA compiles anew
+            compiled.mkdir(mode=0o700, parents=True, exist_ok=True)
     if jit and (several or len(names) > 1):
         raise UsageError("--jit works on one device; under several replicas TensorFlow cannot compile the collectives")
     # What nobody asked for is a preference: a process that uses TensorFlow already, such as a notebook, keeps its own.
@@ -119,15 +124,61 @@ def start(experiment: Experiment, cluster: Cluster = Cluster(), pixels: int | No
         if several:
             with answered():
                 cluster.wait()
-            with answered("waiting for the other workers to join"), quiet_stderr():
+            with answered("waiting for the other workers to join"), quiet_stderr(watched=True):
                 strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    with quiet_stderr():
+                check_same_devices(_devices_of_workers(cluster, names))
+    with quiet_stderr(watched=True):
         tf.config.list_logical_devices()
         if len(names) > 1 and not several:
             strategy = mirrored_strategy(tuple(names))
         elif not several:
             strategy = tf.distribute.OneDeviceStrategy(names[0])
     return Runtime(strategy, jit, tuple(names), cluster)
+
+
+def keep_compiled() -> Path | None:
+    """Have XLA keep what it compiles for GPUs in the user's cache; call it before TensorFlow is imported.
+
+    A later run of the same network, batch and card then starts without compiling. What XLA compiles for CPUs is bound
+    to more of a machine than it checks, and is not kept. TF_XLA_FLAGS that name a folder stay as they are.
+
+    Returns:
+        The folder, or None where TensorFlow has read its flags already or has a folder of the user's.
+    """
+    flags = os.environ.get("TF_XLA_FLAGS", "")
+    if "tensorflow" in sys.modules or "tf_xla_persistent_cache_directory" in flags:
+        return None
+    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "simplexlab", "xla")
+    if " " in str(folder):  # flags are split there
+        return None
+    ours = f"--tf_xla_persistent_cache_directory={folder} --tf_xla_persistent_cache_device_types=GPU"
+    os.environ["TF_XLA_FLAGS"] = f"{flags} {ours}".strip()
+    return folder
+
+
+def check_same_devices(devices: list[str]) -> None:
+    """Raise a UsageError where the workers, each given as "2 GPU", have not as many devices of one kind."""
+    for index, found in enumerate(devices):
+        if found != devices[0]:
+            raise UsageError(
+                f"worker 0 computes on {devices[0]}, worker {index} on {found}; every worker needs as many devices of "
+                "one kind: set --devices or CUDA_VISIBLE_DEVICES"
+            )
+
+
+def _devices_of_workers(cluster: Cluster, names: list[str]) -> list[str]:
+    """How many devices of which kind each worker has, by the key-value store that joins them.
+
+    No collective can tell it, as its size is what would be wrong.
+    """
+    from tensorflow.python.eager import context
+
+    store = context.context()
+    store.set_config_key_value(f"simplexlab/devices/{cluster.index}", f"{len(names)} {names[0][:3]}")
+    return [
+        store.get_config_key_value(f"simplexlab/devices/{index}", int(START_SECONDS * 1000))
+        for index in range(len(cluster.workers))
+    ]
 
 
 @functools.cache

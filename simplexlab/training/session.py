@@ -71,7 +71,7 @@ class Session:
         self.classifier: np.ndarray | None = None
         self.runtime = task.started
         check_same_start(self.runtime, task)
-        with quiet_stderr():
+        with quiet_stderr(watched=True, log=None if writer is None else writer.log_path):
             import keras
 
             from simplexlab.training.events import EventFiles

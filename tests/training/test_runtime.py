@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 
 import keras
 import pytest
@@ -112,3 +113,25 @@ def test_determinism_is_for_a_run_only():
         with runtime.determinism(False):
             assert config.is_op_determinism_enabled()
     assert not config.is_op_determinism_enabled()
+
+
+def test_workers_have_as_many_devices_of_one_kind():
+    runtime.check_same_devices(["2 GPU", "2 GPU"])
+    for devices in (["2 GPU", "2 GPU", "1 GPU"], ["2 GPU", "2 GPU", "2 CPU"]):
+        with pytest.raises(UsageError, match=f"worker 0 computes on 2 GPU, worker 2 on {devices[2]}; every worker"):
+            runtime.check_same_devices(devices)
+
+
+def test_what_xla_compiles_for_gpus_is_kept_in_the_users_cache(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("TF_XLA_FLAGS", "--tf_xla_clustering_debug")
+    assert runtime.keep_compiled() is None  # TensorFlow has read its flags
+    monkeypatch.delitem(sys.modules, "tensorflow")
+    folder = runtime.keep_compiled()
+    assert folder == tmp_path / "simplexlab" / "xla"
+    words = os.environ["TF_XLA_FLAGS"].split()
+    assert words[0] == "--tf_xla_clustering_debug"
+    assert f"--tf_xla_persistent_cache_directory={folder}" in words
+    assert "--tf_xla_persistent_cache_device_types=GPU" in words
+    assert runtime.keep_compiled() is None  # the user's own
+    assert os.environ["TF_XLA_FLAGS"].split() == words
