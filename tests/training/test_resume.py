@@ -295,9 +295,10 @@ def test_a_second_interrupt_does_not_wait_for_the_evaluation_beside_the_steps(op
         reads_logs_only = True
 
         def on_train_batch_end(self, batch, logs=None):
-            super().on_train_batch_end(batch)
-            if started.is_set():
+            if batch >= self.iteration:
+                assert started.wait(60)
                 os.kill(os.getpid(), signal.SIGINT)
+                super().on_train_batch_end(batch)
 
     with monkeypatch.context() as patch:
         patch.setattr("simplexlab.training.session.evaluate", evaluate_for_ever)
