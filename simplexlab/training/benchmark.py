@@ -1,27 +1,41 @@
 """How fast an experiment trains on this machine, and how much of what the machine can do that is."""
 
+import contextlib
+import dataclasses
 import math
+import os
+import platform
 import resource
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from simplexlab.config import Experiment
 from simplexlab.data import Dataset
+from simplexlab.errors import RunError
 from simplexlab.evaluation import Representations, evaluate
 from simplexlab.memory import check_address_space
 from simplexlab.quiet import quiet_stderr
+from simplexlab.runs import RunWriter
 from simplexlab.training import runtime
-from simplexlab.training.description import check_step_memory, criterion_of, load_dataset
+from simplexlab.training.cluster import Cluster
+from simplexlab.training.description import Task, criterion_of, describe, prepare, start
 
+INTERVALS = 2  # between evaluations, over which the shares are measured
 MATRIX_SIZES = {"CPU": 2048, "GPU": 8192}
 REPEATS = 5
 
 
 def benchmark(experiment: Experiment, seconds: float = 10.0) -> dict[str, Any]:
-    """Measure the training steps and the evaluation of an experiment; nothing is written.
+    """Measure the training steps, the evaluations and the checkpoints of an experiment.
+
+    A run is begun in a temporary folder below the working directory, whose disk its checkpoints go to; nothing is left.
 
     Args:
         experiment: the options; `resolve` is called on them. The labels are taken as they are.
@@ -34,45 +48,55 @@ def benchmark(experiment: Experiment, seconds: float = 10.0) -> dict[str, Any]:
         `FastConvolution` does with fewer), `peak_flops_per_second` (best of five products of large square matrices in
         the same precision on the same device), `share_of_peak`,
         `evaluation_seconds` (encoding train and test set and all statistics), `evaluation_overhead` (that over the time
-        of the training steps between two evaluations), `peak_memory_bytes` of the process, `gpu_peak_memory_bytes`.
+        of the training steps between two evaluations), `shares` (of the time between two evaluations: `steps`,
+        `evaluation`, `checkpoint`, `waiting` for either where they go on beside the steps, for files and callbacks;
+        measured over two intervals, of `shares_interval` steps, and scaled to those of the experiment),
+        `transfer_bytes_per_step` and `transfer_bytes_per_call` (see `transfers`), `peak_memory_bytes` of the process,
+        `gpu_peak_memory_bytes`, `versions`, `cpu_cores`, `device_names`.
 
     Raises:
         UsageError: the options do not fit the data or the machine.
-        RunError: the data are missing.
+        RunError: the data are missing, the folder cannot be written, or the loss becomes non-finite.
     """
-    experiment = experiment.resolve()
-    check_address_space()
-    dataset = load_dataset(experiment)
-    with runtime.keras_precision(experiment.precision), runtime.determinism(experiment.deterministic):
-        return _measure(experiment, dataset, seconds)
+    experiment = dataclasses.replace(experiment, evaluate_at="interval").resolve()
+    task = start(prepare(experiment, Cluster()))
+    here = "." if os.access(".", os.W_OK) else None
+    with (
+        tempfile.TemporaryDirectory(prefix=".simplexlab-bench-", dir=here) as folder,
+        runtime.keras_precision(experiment.precision),
+        runtime.determinism(experiment.deterministic),
+        RunWriter.create(folder, "bench", describe(task), total=experiment.iterations) as writer,
+    ):
+        return _measure(task, writer, seconds)
 
 
-def _measure(experiment: Experiment, dataset: Dataset, seconds: float) -> dict[str, Any]:
-    labels = dataset.y_train
-    machine = runtime.start(experiment, pixels=math.prod(dataset.image_shape[:2]))
-    check_step_memory(experiment, dataset, machine)
+def _measure(task: Task, writer: RunWriter, seconds: float) -> dict[str, Any]:
+    experiment, machine = task.experiment, task.started
     with quiet_stderr():
         from simplexlab.models import export_model
-        from simplexlab.training.learner import build_learner
-        from simplexlab.training.loop import Loop
 
-        with machine.strategy.scope():
-            learner = build_learner(experiment, dataset)
-        loop = Loop(experiment, dataset, labels, learner, machine)
-        began = time.perf_counter()
-        done = _advance(loop, 0, 1)
-        compiled = time.perf_counter() - began
-        done = _advance(loop, done, 3)
+    session = _clocked(task, writer)
+    learner, loop = session.learner, session.loop
+    began = time.perf_counter()
+    done = _advance(loop, 0, 1)
+    compiled = time.perf_counter() - began
+    done = _advance(loop, done, 3)
     rates = _rates(loop, done, seconds)
     rate = float(np.median(rates))
     with runtime.numpy_threads(experiment.threads):
-        evaluation = _evaluation_seconds(loop, experiment, dataset, labels)
+        evaluation = _evaluation_seconds(loop, experiment, task.dataset, task.labels)
+        interval = min(experiment.evaluate_every, max(1, math.ceil(rate * seconds / INTERVALS)))
+        shares = session.shares(interval)
     flops = forward_flops(export_model(learner.encoder), experiment.points) * 3
     gpus = sum(device.startswith("GPU") for device in machine.devices)
     peak = matrix_peak(machine.devices[0], experiment.precision) * max(1, gpus)  # CPU replicas share one CPU
+    of_a_step, of_a_call = transfers(loop)
     return {
         "experiment": experiment.to_dict(),
         "devices": list(machine.devices),
+        "device_names": _device_names(machine.devices),
+        "cpu_cores": os.cpu_count(),
+        "versions": {package: version(package) for package in ("simplexlab", "tensorflow", "keras")},
         "xla": machine.jit,
         "steps_per_second": rate,
         "steps_per_second_quartiles": np.quantile(rates, [0.25, 0.75]).tolist(),
@@ -83,9 +107,93 @@ def _measure(experiment: Experiment, dataset: Dataset, seconds: float) -> dict[s
         "share_of_peak": flops * rate / peak,
         "evaluation_seconds": evaluation,
         "evaluation_overhead": evaluation * rate / experiment.evaluate_every,
+        "shares": shares,
+        "shares_interval": interval,
+        "transfer_bytes_per_step": of_a_step,
+        "transfer_bytes_per_call": of_a_call,
         "peak_memory_bytes": _peak_memory(),
         "gpu_peak_memory_bytes": _gpu_peak_memory(machine.devices),
     }
+
+
+class _Enough(Exception):
+    """The intervals that were to be measured are over."""
+
+
+class _Clock:
+    """The time of one thread by what it does; what is done within something else counts for itself alone."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._doing = ["waiting"]
+        self._since = time.perf_counter()
+
+    def restart(self) -> None:
+        self.seconds.clear()
+        self._since = time.perf_counter()
+
+    @contextlib.contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        self._note()
+        self._doing.append(what)
+        try:
+            yield
+        finally:
+            self._note()
+            self._doing.pop()
+
+    def _note(self) -> None:
+        now = time.perf_counter()
+        self.seconds[self._doing[-1]] = self.seconds.get(self._doing[-1], 0.0) + now - self._since
+        self._since = now
+
+
+def _clocked(task: Task, writer: RunWriter) -> Any:
+    """A session whose thread's time is noted, see `shares`."""
+    from simplexlab.training.session import Session
+
+    class Clocked(Session):
+        clock = _Clock()
+        interval = 0
+
+        def shares(self, interval: int) -> dict[str, float]:
+            """The shares of the time of the training, with an evaluation and a checkpoint every so many steps."""
+            self.interval = self.checkpoint_every = interval
+            self.evaluated = (interval, False)
+            run = self.loop.run
+            self.loop.run = lambda *bounds: self._each_step(run(*bounds))
+            with contextlib.suppress(_Enough):
+                self.execute()
+                raise RunError("the loss becomes non-finite; take a smaller --learning-rate")
+            seconds = dict.fromkeys(("steps", "evaluation", "checkpoint", "waiting"), 0.0) | self.clock.seconds
+            seconds["steps"] *= self.experiment.evaluate_every / interval
+            total = sum(seconds.values())
+            return {what: taken / total for what, taken in seconds.items()}
+
+        def _each_step(self, calls: Iterator[Any]) -> Iterator[Any]:
+            while True:
+                with self.clock.doing("steps"):
+                    call = next(calls, None)
+                if call is None:
+                    return
+                yield call
+
+        def _evaluate(self, iteration: int, **how: Any) -> str | None:
+            with self.clock.doing("evaluation"):
+                state = super()._evaluate(iteration, **how)
+            if iteration == self.interval:  # those before it compile
+                self.clock.restart()
+            if iteration == (1 + INTERVALS) * self.interval:
+                raise _Enough
+            return state
+
+        def _save_checkpoint(self, iteration: int, **how: Any) -> None:
+            with self.clock.doing("checkpoint"):
+                super()._save_checkpoint(iteration, **how)
+
+    # It trains for as long as it is measured.
+    endless = dataclasses.replace(task.experiment, iterations=max(task.experiment.iterations, 2**31 - 1))
+    return Clocked(dataclasses.replace(task, experiment=endless), lambda: False, writer)
 
 
 def _advance(loop: Any, done: int, calls: int) -> int:
@@ -113,7 +221,7 @@ def _rates(loop: Any, done: int, seconds: float) -> list[float]:
 def _evaluation_seconds(loop: Any, experiment: Experiment, dataset: Dataset, labels: np.ndarray) -> float:
     criterion = criterion_of(experiment, dataset.num_classes)
     times = []
-    for repeat in range(4):
+    for repeat in range(3):
         began = time.perf_counter()
         values, test_values, projections = loop.encode()
         train, test = Representations(values, labels), Representations(test_values, dataset.y_test)
@@ -139,6 +247,45 @@ def forward_flops(encoder: Any, batch_size: int) -> int:
         return profile(graph, options=options).total_float_ops
 
 
+def transfers(loop: Any) -> tuple[int, int]:
+    """Bytes that cross between the host's memory and the devices: in every step, and once in every graph call.
+
+    They are read off the traced graph: the tensors that an operation on the host makes and one on a device takes, or
+    the other way round; a call has its arguments and its result. On the CPU, which is the host, none does.
+    """
+    import tensorflow as tf
+
+    if all(device.startswith("CPU:0") for device in loop.runtime.devices):
+        return 0, 0
+    integer = tf.TensorSpec((), tf.int32)
+    graph = loop._run_steps.get_concrete_function(integer, integer).graph
+    (steps,) = (operation for operation in graph.get_operations() if operation.type.endswith("While"))
+    body = graph._get_function(steps.get_attr("body").name).graph
+    arguments = sum(argument.dtype.size for argument in graph.inputs if argument.dtype != tf.resource)
+    results = sum(_bytes(tensor) for tensor in graph.outputs)
+    return _crossing(body), arguments + results + _crossing(graph)
+
+
+def _crossing(graph: Any) -> int:
+    """Bytes of the tensors in a graph that go from the host to a device or back; once to each device."""
+    crossed = {}
+    for operation in graph.get_operations():
+        for tensor in operation.inputs:
+            if tensor.dtype.name != "resource" and tensor.op.device and operation.device:
+                ends = _is_on_host(tensor.op), _is_on_host(operation)
+                if ends[0] != ends[1]:
+                    crossed[tensor.name, operation.device if ends[0] else tensor.op.device] = _bytes(tensor)
+    return sum(crossed.values())
+
+
+def _is_on_host(operation: Any) -> bool:
+    return operation.device.endswith("CPU:0")
+
+
+def _bytes(tensor: Any) -> int:
+    return tensor.shape.num_elements() * tensor.dtype.size
+
+
 def matrix_peak(device: str, precision: str) -> float:
     """Floating-point operations a second of the product of two large square matrices, best of five, on one device."""
     import tensorflow as tf
@@ -153,6 +300,35 @@ def matrix_peak(device: str, precision: str) -> float:
             product(a, b).numpy()
             times.append(time.perf_counter() - began)
     return 2 * size**3 / min(times[1:])
+
+
+def _device_names(devices: tuple[str, ...]) -> list[str]:
+    """What the devices are: the model of the processor or of the GPU."""
+    import tensorflow as tf
+
+    gpus = [device for device in tf.config.get_visible_devices("GPU") if devices[0].startswith("GPU")]
+    if gpus:
+        return [tf.config.experimental.get_device_details(gpu).get("device_name", "GPU") for gpu in gpus]
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return [line.partition(":")[2].strip()]
+    return [platform.processor() or platform.machine()]
+
+
+def line(record: dict[str, Any]) -> str:
+    """One line of a record, to paste into an issue."""
+    experiment, (low, high) = record["experiment"], record["steps_per_second_quartiles"]
+    shares = ", ".join(f"{what} {share:.0%}" for what, share in record["shares"].items())
+    versions = record["versions"]
+    return (
+        f"simplexlab {versions['simplexlab']} bench: {experiment['loss']}, {experiment['encoder']} width "
+        f"{experiment['width']}, batch {experiment['batch_size']}, {experiment['precision']}, "
+        f"{'/'.join(record['devices'])}{' XLA' if record['xla'] else ''} ({record['device_names'][0]}, "
+        f"{record['cpu_cores']} cores; TensorFlow {versions['tensorflow']}): {record['steps_per_second']:.4g} steps/s "
+        f"({low:.4g}–{high:.4g}), {record['share_of_peak']:.1%} of the peak; {shares}; "
+        f"{record['transfer_bytes_per_step']} B/step; {record['peak_memory_bytes'] / 2**20:.0f} MiB"
+    )
 
 
 def _peak_memory() -> int:

@@ -17,6 +17,7 @@ from tensorflow.python.framework import kernels
 from simplexlab.config import Experiment
 from simplexlab.data import Dataset
 from simplexlab.models import convolution
+from simplexlab.training.benchmark import transfers
 from simplexlab.training.cluster import Cluster
 from simplexlab.training.learner import build_learner
 from simplexlab.training.loop import Loop
@@ -189,6 +190,7 @@ def main() -> None:
             "step": host_work(step),
             "encode": host_work(encode),
             "resident": resident(loop),
+            "transfers": transfers(loop),
             **executed(loop),
         }
     print(json.dumps(findings))

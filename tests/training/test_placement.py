@@ -43,6 +43,18 @@ def test_the_loop_sends_no_images_and_labels(found):
         assert {name for kind, name in kinds if kind == "int64"} <= {"Cast", "stack", "Add"}
 
 
+def test_the_bytes_that_bench_tells_are_those_that_are_sent(found):
+    """Of a step: its number, and two numbers for each seed; TensorFlow sends them to every replica."""
+    _, cases = found
+    for case in cases.values():
+        names = [
+            line.split()[1].rsplit("/", 1)[-1].rstrip("_0123456789") for line in case["sent"] if "from CPU:0" in line
+        ]
+        of_a_step, of_a_call = case["transfers"]
+        assert of_a_step == 8 * names.count("Cast") + 16 * names.count("stack") > 0
+        assert of_a_call >= 2 * 4 + 1000 * 4
+
+
 def test_nothing_but_the_counter_runs_on_the_host(found):
     _, cases = found
     assert {name.split()[0] for name in cases if name.endswith("with augmentation")} == {"ce", "sc"}
