@@ -20,7 +20,6 @@ from simplexlab.config import Experiment
 from simplexlab.data import Dataset
 from simplexlab.errors import RunError
 from simplexlab.evaluation import Representations, evaluate
-from simplexlab.memory import check_address_space
 from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import RunWriter
 from simplexlab.training import runtime

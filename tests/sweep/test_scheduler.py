@@ -155,6 +155,18 @@ def test_two_schedulers_over_one_folder_do_each_run_once(address, tmp_path):
     assert {run.status.state for run in runs_of(sweep)} == {"finished"}
 
 
+def test_the_command_writes_the_table_of_its_shard(address, simplexlab, tmp_path):
+    words = ["--losses", "ce", "--corruptions", "0,0.5,0.75", "--seeds", "1", "--devices", "cpu", "--shard", "1/2"]
+    code, out, err = simplexlab("sweep", *words, "--run-dir", tmp_path / "s", "--scheduler", address, "--json")
+    record = json.loads(out)
+    assert (code, record["runs"], record["finished"]) == (0, 3, 2)
+    assert [row["state"] for row in record["rows"]] == ["finished", "missing", "finished"]
+    assert sorted(line.split(" in ")[0].split(" ", 1)[1] for line in err.splitlines()) == [
+        "ce-0-s0 finished",
+        "ce-0.75-s0 finished",
+    ]
+
+
 def test_an_interrupt_stops_the_runs_cleanly_and_they_go_on_later(address, tmp_path):
     sweep = make(tmp_path, (LINGER,), (0.0, 0.5))
     waiting = make(tmp_path, (LINGER,), (0.0, 0.5, 0.75))
