@@ -34,6 +34,7 @@ class Criterion:
         seed: seed of the random batches.
         sample_losses: arrays of labels (n,) and outputs (n, ·) → loss of each sample, float (n,); needed by an
             objective that does not say itself how its loss is measured.
+        penalty: rows of the head (K, h) → what is added to the mean of `sample_losses`; None for nothing.
         views, per_class: how batches are drawn, see `simplexlab.objectives.Known`.
     """
 
@@ -45,6 +46,7 @@ class Criterion:
     radius: float | None = None
     seed: int = 0
     sample_losses: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    penalty: Callable[[np.ndarray], float] | None = None
     views: int = 1
     per_class: int = 0
 
@@ -314,7 +316,8 @@ def _mean_loss(
             part = slice(start, start + BLOCK)
             logits = train.values[part] @ known.weights.T.astype(train.values.dtype)
             total += float(np.sum(criterion.sample_losses(train.labels[part], logits), dtype=np.float64))
-        return total / len(train.labels), None
+        added = 0.0 if criterion.penalty is None else criterion.penalty(known.weights)
+        return total / len(train.labels) + added, None
     indices = known.batches(train.labels, generator)
     means = np.array(
         [np.mean(criterion.sample_losses(train.labels[rows], train.values[rows]), dtype=np.float64) for rows in indices]

@@ -3,11 +3,13 @@
 from simplexlab.losses.batch import global_batch
 from simplexlab.losses.contrastive import SupervisedContrastive, supervised_contrastive
 from simplexlab.losses.logits import PrototypeDistance, SmoothedCrossEntropy, SquaredError
+from simplexlab.losses.energy import HypersphericalEnergy, hyperspherical_energy
 from simplexlab.losses.relatives import AlignmentUniformity, NPairs, SoftNearestNeighbour, Triplet
 from simplexlab.losses.supcon import SupCon
 
 __all__ = [
     "AlignmentUniformity",
+    "HypersphericalEnergy",
     "NPairs",
     "PrototypeDistance",
     "SmoothedCrossEntropy",
@@ -17,5 +19,6 @@ __all__ = [
     "SupervisedContrastive",
     "Triplet",
     "global_batch",
+    "hyperspherical_energy",
     "supervised_contrastive",
 ]

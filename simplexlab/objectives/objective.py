@@ -165,6 +165,8 @@ class Objective:
         measure: representations, labels, what is known, floor, generator → (loss, excess, standard error); None for
             the mean over all points (head) or over the anchors of random batches (no head).
         make_head: (options, K, h, seed) → Keras layer from representations to logits, for a fixed head.
+        penalty: `penalty(rows, **options)` of the rows (K, h) of a learned head, made of `keras.ops`: a scalar that is
+            added to the loss, in training once a step. A `measure` of its own holds it too.
         make_projection: (options, h, seed) → Keras model from representations to what the loss takes, a projection head
             that is trained and not kept; the representation that is judged stays the encoder's output, and `sphere` is
             of the projection. Only where `head` is none.
@@ -194,6 +196,7 @@ class Objective:
     floor: Callable[[Known], "Floor"] | None = field(default=None, repr=False)
     measure: Callable[..., tuple[float, float | None, float | None]] | None = field(default=None, repr=False)
     make_head: Callable[..., Any] | None = field(default=None, repr=False)
+    penalty: Callable[..., Any] | None = field(default=None, repr=False)
     make_projection: Callable[..., Any] | None = field(default=None, repr=False)
     views: int = 1
     refuses: Callable[[Mapping[str, Any], int, bool], str | None] | None = field(default=None, repr=False)
@@ -217,6 +220,8 @@ class Objective:
             raise ValueError(f"judge {self.judge!r} does not go with head {self.head!r}")
         if (self.head == "fixed") != (self.make_head is not None):
             raise ValueError("a fixed head needs make_head, and no other head takes it")
+        if self.penalty is not None and (self.head != "learned" or self.reduction != "mean"):
+            raise ValueError("a penalty is of a learned head, beside a loss that is a mean")
         if self.make_projection is not None and self.head != "none":
             raise ValueError(f"a projection head does not go with head {self.head!r}")
         if (self.loss is None) == (self.make_loss is None):

@@ -20,7 +20,7 @@ from simplexlab.theory.cross_entropy import (
     optimal_weight_norm,
 )
 from simplexlab.theory.cross_entropy_floor import ce_floor, ce_floor_weight_decay
-from simplexlab.theory.energies import Extreme, least_energy, least_largest_cosine, spread_directions
+from simplexlab.theory.energies import Extreme, least_energy, least_largest_cosine, mean_energy, spread_directions
 from simplexlab.theory.fixed_head import fixed_head_floor
 from simplexlab.theory.floor import Floor
 from simplexlab.theory.logit_floors import mse_floor, smoothed_ce_floor
@@ -79,6 +79,7 @@ __all__ = [
     "least_largest_cosine",
     "log_label_count_law",
     "mse_floor",
+    "mean_energy",
     "n_pairs_bound",
     "n_pairs_floor",
     "n_pairs_floor_of_batch",

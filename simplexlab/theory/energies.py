@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from simplexlab.geometry.checks import whole
+from simplexlab.geometry.checks import finite, matrix, whole
 from simplexlab.theory.program import named_configurations
 
 POWERS = (0, 1, 2)
@@ -65,7 +66,7 @@ def least_energy(num_classes: int, dimension: int, power: int = 2) -> Extreme:
     sharp = num_classes <= dimension + 1 or dimension == 2 or num_classes == 2 * dimension
     if sharp:
         ((origin, units),) = named.items()
-        value = _mean_energy(units, power)
+        value = mean_energy(units, power)
         return Extreme(value, value, origin)
     value = _linear_program(num_classes, dimension, power)
     return Extreme(value, None, "linear program of Delsarte and Yudin")
@@ -165,10 +166,30 @@ def _descend(num_classes: int, dimension: int, seed: int) -> np.ndarray:
     return points
 
 
-def _mean_energy(units: np.ndarray, power: int) -> float:
-    """Mean energy over the pairs of unit vectors."""
+def mean_energy(vectors: ArrayLike, power: int = 2) -> float:
+    """The mean over pairs of ‖x_i − x_j‖^(−s), for s = 0 of −log‖x_i − x_j‖, over the directions x of some vectors.
+
+    Args:
+        vectors: none of them 0, shape (K, h), K ≥ 2.
+        power: s, 0, 1 or 2.
+
+    Returns:
+        The energy; infinite where two directions coincide.
+
+    Raises:
+        ValueError: an argument out of range.
+    """
+    rows = finite("vectors", matrix("vectors", vectors))
+    whole("number of vectors", len(rows), 2)
+    if power not in POWERS:
+        raise ValueError(f"the power must be 0, 1 or 2, got {power}")
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    if not norms.all():
+        raise ValueError("a vector that is 0 has no direction")
+    units = rows / norms
     angles = np.arccos(np.clip((units @ units.T)[np.triu_indices(len(units), 1)], -1.0, 1.0))
-    return float(np.mean(_energy(angles, power)))
+    with np.errstate(divide="ignore"):
+        return float(np.mean(_energy(angles, power)))
 
 
 def _energy(angles: np.ndarray, power: int) -> np.ndarray:

@@ -18,11 +18,12 @@ class KerasObjective:
 
     def __init__(self, toy: IdealToy, labels: np.ndarray):
         from simplexlab.models import linear_head
-        from simplexlab.training.function_loss import make_loss
+        from simplexlab.training.function_loss import make_loss, make_penalty
 
         self.toy = toy
         objective = toy.objective
         self.loss = make_loss(objective, toy.options, "float64")
+        self.penalty = make_penalty(objective, toy.options, "float64")
         self.labels = tf.constant(labels)
         self.shape = (len(labels), toy.dimension + (not objective.sphere))
         self.head = None
@@ -79,4 +80,6 @@ class KerasObjective:
             values = self.loss(self.labels, outputs)
             total = tf.reduce_sum if self.toy.objective.reduction == "sum" else tf.reduce_mean
             value = total(values)
+            if self.penalty is not None:
+                value += self.penalty(weights)
         return value, tape.gradient(value, free)

@@ -164,13 +164,16 @@ def describe(task: Task) -> dict[str, Any]:
     }
 
 
-def criterion_of(experiment: Experiment, num_classes: int, keras_loss: Any = None) -> Criterion:
+def criterion_of(
+    experiment: Experiment, num_classes: int, keras_loss: Any = None, penalty: Callable[[Any], Any] | None = None
+) -> Criterion:
     """What the evaluation needs to know of a resolved experiment.
 
     Args:
         experiment: the options.
         num_classes: K.
         keras_loss: the Keras loss, for objectives whose loss the evaluation computes by it.
+        penalty: what those add for the rows of their head, made of `keras.ops`.
     """
     from simplexlab.models import is_nonnegative
 
@@ -182,6 +185,7 @@ def criterion_of(experiment: Experiment, num_classes: int, keras_loss: Any = Non
         options=experiment.options,
         seed=experiment.seed,
         sample_losses=None if keras_loss is None else _of_arrays(keras_loss),
+        penalty=None if penalty is None else _of_rows(penalty),
         views=experiment.views or 1,  # runs of earlier versions say nothing of views
         per_class=class_share(experiment, num_classes),
     )
@@ -196,6 +200,17 @@ def _of_arrays(keras_loss: Any) -> Callable[[np.ndarray, np.ndarray], np.ndarray
         return ops.convert_to_numpy(keras_loss(labels, outputs))
 
     return sample_losses
+
+
+def _of_rows(penalty: Callable[[Any], Any]) -> Callable[[np.ndarray], float]:
+    """A penalty made of `keras.ops` as a function of an array."""
+
+    def value(rows: np.ndarray) -> float:
+        from keras import ops
+
+        return float(ops.convert_to_numpy(penalty(ops.convert_to_tensor(rows))))
+
+    return value
 
 
 def check_classes(labels: np.ndarray, num_classes: int) -> None:

@@ -1,6 +1,7 @@
-"""The Keras loss of an objective, also of one that is a plain function, with its errors told in one line."""
+"""The Keras loss of an objective and its penalty, also of one that is a plain function, with errors in one line."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -26,6 +27,49 @@ def make_loss(objective: Objective, options: Mapping[str, Any], dtype: str) -> k
     return FunctionLoss(objective, options, dtype)
 
 
+def make_penalty(objective: Objective, options: Mapping[str, Any], dtype: str) -> Callable[[Any], Any] | None:
+    """What an objective adds to its loss for the rows of its head.
+
+    Args:
+        objective: entry of the table, or one of one's own.
+        options: its own options, all of them.
+        dtype: float32 or float64, of the sum.
+
+    Returns:
+        A function of the rows (K, h) that returns a scalar; None where the objective adds nothing.
+
+    Raises:
+        UsageError: by the function, where a file of one's own is wrong.
+    """
+    if objective.penalty is None:
+        return None
+
+    def penalty(rows: Any) -> Any:
+        with _errors_told(objective):
+            value = keras.ops.convert_to_tensor(objective.penalty(rows, **options))
+        if tuple(value.shape) != () or not keras.backend.is_float_dtype(value.dtype):
+            raise UsageError(
+                f"{line_of(objective.penalty)}: the penalty must return one floating-point number; it returned shape "
+                f"{tuple(value.shape)}, {keras.backend.standardize_dtype(value.dtype)}"
+            )
+        return keras.ops.cast(value, dtype)
+
+    return penalty
+
+
+@contextlib.contextmanager
+def _errors_told(objective: Objective) -> Iterator[None]:
+    """Within the block, what a file of one's own raises is told with file and line."""
+    try:
+        yield
+    except (UsageError, RunError, KeyboardInterrupt):
+        raise
+    except Exception as error:
+        if objective.source is None:
+            raise
+        raise UsageError(told(error, objective.source)) from error
+
+
 class FunctionLoss(keras.losses.Loss):
     """A loss of one's own. What it raises, and a result of another shape, is told with file and line.
 
@@ -43,14 +87,16 @@ class FunctionLoss(keras.losses.Loss):
         self.where = line_of(with_file)
         self.function = objective.loss
         if self.function is None:
-            self.function = self._guarded(lambda: objective.make_loss(options, dtype))
+            with _errors_told(objective):
+                self.function = objective.make_loss(options, dtype)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         """Loss of each sample, shape (b,). Labels stay integers: Keras would cast them to the dtype of the loss."""
         labels = keras.ops.cast(keras.ops.reshape(y_true, (-1,)), "int64")
         outputs = keras.ops.cast(y_pred, self.dtype)
         extra = self.options if self.objective.loss is not None else {}
-        values = self._guarded(lambda: keras.ops.convert_to_tensor(self.function(labels, outputs, **extra)))
+        with _errors_told(self.objective):
+            values = keras.ops.convert_to_tensor(self.function(labels, outputs, **extra))
         if len(values.shape) != 1 or values.shape[0] not in (None, outputs.shape[0]):
             raise UsageError(
                 f"{self.where}: the loss must return one value per sample, shape ({outputs.shape[0]},); it returned "
@@ -66,14 +112,6 @@ class FunctionLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         """As when the loss is called."""
         return self(y_true, y_pred)
-
-    def _guarded(self, compute):
-        try:
-            return compute()
-        except (UsageError, RunError, KeyboardInterrupt):
-            raise
-        except Exception as error:
-            raise UsageError(told(error, self.objective.source)) from error
 
 
 def try_out(objective: Objective, options: Mapping[str, Any], dtype: str, num_classes: int, width: int) -> None:

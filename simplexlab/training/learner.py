@@ -1,6 +1,7 @@
 """The Keras objects of one run: encoder, head, loss and optimizer."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,10 @@ import numpy as np
 
 from simplexlab.config import Experiment
 from simplexlab.data import Dataset
+from simplexlab.errors import UsageError
 from simplexlab.models import build_encoder, linear_head, project_to_sphere
 from simplexlab.objectives import Objective
-from simplexlab.training.function_loss import make_loss
+from simplexlab.training.function_loss import make_loss, make_penalty
 from simplexlab.training.optimizer import Momentum
 
 
@@ -27,6 +29,7 @@ class Learner:
             where the loss takes representations or logits.
         model: images → what the loss takes: logits, projections, or representations.
         loss: Keras loss with one value per sample.
+        penalty: rows of the head (K, h) → what a step adds to the mean of the loss, None for nothing.
         optimizer: SGD with momentum and the L2 term.
     """
 
@@ -35,6 +38,7 @@ class Learner:
     projection: keras.Model | None
     model: keras.Model
     loss: keras.losses.Loss
+    penalty: Callable[[Any], Any] | None
     optimizer: keras.optimizers.Optimizer
 
     @property
@@ -109,12 +113,17 @@ def build_learner(experiment: Experiment, dataset: Dataset) -> Learner:
     last = projection if head is None else head
     model = encoder if last is None else keras.Model(encoder.inputs, last(representation), name=encoder.name)
     loss = make_loss(objective, options, loss_dtype)
+    penalty = make_penalty(objective, options, loss_dtype)
+    if penalty is not None:
+        value = float(keras.ops.convert_to_numpy(penalty(keras.ops.transpose(head.kernel))))
+        if not math.isfinite(value):
+            raise UsageError(f"the penalty of {objective.name} is {value} for the first classifier")
     optimizer = Momentum(
         learning_rate_schedule(experiment), momentum=experiment.momentum, weight_decay=experiment.weight_decay
     )
     optimizer.build(model.trainable_variables)
     model.compile(optimizer=optimizer, loss=loss, jit_compile=False)
-    return Learner(encoder, head, projection, model, loss, optimizer)
+    return Learner(encoder, head, projection, model, loss, penalty, optimizer)
 
 
 def _on_sphere(model: keras.Model, objective: Objective, options: Mapping[str, Any]) -> keras.Model:

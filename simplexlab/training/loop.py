@@ -141,6 +141,8 @@ class Loop:
         with tf.GradientTape() as tape:
             outputs = learner.model(batch, training=True)
             loss = tf.reduce_mean(learner.loss(targets, outputs)) / self.replicas
+            if learner.penalty is not None:  # a share on each replica: they are added up
+                loss += learner.penalty(tf.transpose(learner.head.kernel)) / self.replicas
         variables = learner.model.trainable_variables
         learner.optimizer.apply(tape.gradient(loss, variables), variables)
         return loss

@@ -56,7 +56,7 @@ def reevaluate(folder: Path, *, trust: bool = False) -> dict[str, Any]:
     with runtime.keras_precision(experiment.precision):
         import keras
 
-        from simplexlab.training.function_loss import make_loss
+        from simplexlab.training.function_loss import make_loss, make_penalty
         from simplexlab.training.learner import judged_layer
 
         with quiet_stderr():
@@ -90,8 +90,10 @@ def reevaluate(folder: Path, *, trust: bool = False) -> dict[str, Any]:
     probe = run.result.get("train_error_probe") is not None
     iteration = run.result["evaluated_at"]
     loss_dtype = "float64" if experiment.precision == "float64" else "float32"
-    keras_loss = make_loss(objective, experiment.options, loss_dtype) if objective.measure is None else None
-    criterion = criterion_of(experiment, dataset.num_classes, keras_loss)
+    parts = ()
+    if objective.measure is None:
+        parts = [make(objective, experiment.options, loss_dtype) for make in (make_loss, make_penalty)]
+    criterion = criterion_of(experiment, dataset.num_classes, *parts)
     evaluation = evaluate(train, test, criterion, weights, projections=projections, iteration=iteration, probe=probe)
     record = evaluation.record
     record["final_loss"] = record.pop("loss")

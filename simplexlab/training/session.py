@@ -85,7 +85,9 @@ class Session:
                 width = self.learner.model.output_shape[-1]
                 try_out(experiment.objective, experiment.options, self.learner.loss_dtype, dataset.num_classes, width)
         own = experiment.objective.measure is None
-        self.criterion = criterion_of(experiment, dataset.num_classes, self.learner.loss if own else None)
+        self.criterion = criterion_of(
+            experiment, dataset.num_classes, *((self.learner.loss, self.learner.penalty) if own else ())
+        )
         self.loop = Loop(experiment, dataset, labels, self.learner, self.runtime)
         if writer is not None:
             self.events = EventFiles(writer.tensorboard_path)

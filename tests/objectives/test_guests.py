@@ -15,6 +15,7 @@ import pytest
 
 from simplexlab import objectives
 from simplexlab.config import Experiment
+from simplexlab.errors import UsageError
 from simplexlab.geometry import regular_simplex, standard_optimum, statistics
 from simplexlab.geometry.catalogue import CATALOGUE, rows_of
 from simplexlab.objectives import Known, own
@@ -84,7 +85,7 @@ def here(lab, monkeypatch):
 
 def test_the_page_s_loss_takes_at_most_twenty_lines():
     assert len(BLOCKS["my_loss.py"].splitlines()) <= 20
-    assert {"my_loss.py", "gram.py", "margin_floor.py", "norms.py"} == set(BLOCKS)
+    assert {"my_loss.py", "gram.py", "orthogonal.py", "margin_floor.py", "norms.py"} == set(BLOCKS)
 
 
 @pytest.mark.parametrize("name", BLOCKS)
@@ -104,6 +105,52 @@ def test_every_block_of_the_page_runs(name, tmp_path):
         moved = logits - np.eye(3)[[0, 1]]
         expected = np.log(np.exp(moved).sum(axis=1)) - moved[[0, 1], [0, 1]]
         assert values == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_page_s_penalty_is_in_the_loss_of_training_and_of_evaluation_once(tmp_path, shared_npz):
+    (tmp_path / "orthogonal.py").write_text(BLOCKS["orthogonal.py"])
+    objectives.allow(str(tmp_path / "orthogonal.py"))
+    losses = {}
+    for strength in (0.0, 2.0):
+        experiment = Experiment(
+            loss=str(tmp_path / "orthogonal.py"),
+            dataset=str(shared_npz),
+            run_dir=str(tmp_path),
+            name=f"run{strength:g}",
+            options={"strength": strength},
+            **{**OPTIONS, "iterations": 1, "evaluate_every": 1},
+        )
+        train(experiment)
+        records = (tmp_path / f"run{strength:g}" / "metrics.jsonl").read_text().splitlines()
+        first, last = map(json.loads, records)
+        losses[strength] = np.array([first["loss"], last["batch_loss"]])
+    with np.load(tmp_path / "run0" / "geometry" / "00000000.npz") as arrays:
+        units = arrays["weights"] / np.linalg.norm(arrays["weights"], axis=1, keepdims=True)
+    penalty = 2.0 * np.mean((units @ units.T - np.eye(len(units))) ** 2)
+    assert losses[2.0] - losses[0.0] == pytest.approx([penalty, penalty], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("return rows", "the penalty must return one floating-point number"),
+        ("return rows.nothing", "orthogonal.py, line 12: AttributeError"),
+        ("return strength / 0.0", "orthogonal.py, line 12: ZeroDivisionError"),
+        ("return ops.sum(rows) * float('inf')", "is .*inf|nan"),
+    ],
+)
+def test_a_penalty_that_is_none_is_told_before_there_is_a_folder(tmp_path, shared_npz, line, told):
+    source = BLOCKS["orthogonal.py"].splitlines()
+    place = next(number for number, text in enumerate(source) if text.startswith("    units = rows"))
+    source[place] = "    " + line
+    (tmp_path / "orthogonal.py").write_text("\n".join(source))
+    objectives.allow(str(tmp_path / "orthogonal.py"))
+    experiment = Experiment(
+        loss=str(tmp_path / "orthogonal.py"), dataset=str(shared_npz), run_dir=str(tmp_path / "runs"), **OPTIONS
+    )
+    with pytest.raises(UsageError, match=told):
+        train(experiment)
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").glob("*/result.json"))
 
 
 @pytest.mark.parametrize("margin", [0.0, 0.7])

@@ -158,6 +158,8 @@ class TestOption:
         ({"judge": "probe"}, "does not go with head"),
         ({"head": "fixed"}, "needs make_head"),
         ({"make_head": lambda *_: None}, "needs make_head"),
+        ({"penalty": lambda rows: 0.0, "head": "none"}, "of a learned head"),
+        ({"penalty": lambda rows: 0.0, "reduction": "sum"}, "beside a loss that is a mean"),
         ({"loss": None}, "either loss or make_loss"),
         ({"make_loss": lambda *_: None}, "either loss or make_loss"),
     ],
