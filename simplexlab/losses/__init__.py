@@ -2,8 +2,8 @@
 
 from simplexlab.losses.batch import global_batch
 from simplexlab.losses.contrastive import SupervisedContrastive, supervised_contrastive
-from simplexlab.losses.logits import PrototypeDistance, SmoothedCrossEntropy, SquaredError
 from simplexlab.losses.energy import HypersphericalEnergy, hyperspherical_energy
+from simplexlab.losses.logits import PrototypeDistance, SmoothedCrossEntropy, SquaredError
 from simplexlab.losses.relatives import AlignmentUniformity, NPairs, SoftNearestNeighbour, Triplet
 from simplexlab.losses.supcon import SupCon
 
