@@ -117,7 +117,7 @@ def test_the_floor_of_balanced_classes_is_theorem_1_and_the_simplex(power, featu
     assert floor.is_exact
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=25)
 @given(
     counts=st.lists(st.integers(1, 9), min_size=2, max_size=6),
     dimension=st.integers(2, 6),

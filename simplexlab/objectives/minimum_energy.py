@@ -1,5 +1,6 @@
 """Cross-entropy and the hyperspherical energy of the classifier's directions, which spreads them apart."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from simplexlab.errors import UsageError
@@ -46,11 +47,21 @@ def floor(known: Known) -> "Floor":
     )
     if entropy.weights is None or not entropy.weights.any():
         return floor
-    reached = weight * theory.mean_energy(entropy.weights, power)
+    reached = _energy(entropy.weights, known)
+    if not math.isfinite(reached):  # two directions of that classifier are one
+        return floor
     if entropy.best_known is None and reached <= added + 1e-9 * max(abs(added), entropy.value):
         return replace(floor, attained=entropy.attained, origin=entropy.origin)
     # What is best for one of the two is not best for the other: a classifier that is there, and the bound.
     return replace(floor, best_known=reached + (entropy.value if entropy.best_known is None else entropy.best_known))
+
+
+def _energy(rows: "np.ndarray", known: Known) -> float:
+    """The weighted energy of a classifier; infinite where two of its directions are one."""
+    from simplexlab import theory
+
+    weight = known.options["energy_weight"]
+    return weight * theory.mean_energy(rows, known.options["energy_power"]) if weight else 0.0
 
 
 def measure(
@@ -59,8 +70,7 @@ def measure(
     """Mean cross-entropy over the points, plus the weighted energy; it has no error of sampling."""
     from simplexlab import theory
 
-    energy = theory.mean_energy(known.weights, known.options["energy_power"])
-    loss = theory.ce_loss(values, labels, known.weights) + known.options["energy_weight"] * energy
+    loss = theory.ce_loss(values, labels, known.weights) + _energy(known.weights, known)
     return loss, None if floor is None else loss - floor.value, None
 
 

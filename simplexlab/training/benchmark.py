@@ -48,7 +48,7 @@ def benchmark(experiment: Experiment, seconds: float = 10.0) -> dict[str, Any]:
         the same precision on the same device), `share_of_peak`,
         `evaluation_seconds` (encoding train and test set and all statistics), `evaluation_overhead` (that over the time
         of the training steps between two evaluations), `shares` (of the time between two evaluations: `steps`,
-        `evaluation`, `checkpoint`, `waiting` for either where they go on beside the steps, for files and callbacks;
+        `evaluation`, `checkpoint`, `waiting` for files and callbacks, one after the other as with `--no-overlap`;
         measured over two intervals, of `shares_interval` steps, and scaled to those of the experiment),
         `transfer_bytes_per_step` and `transfer_bytes_per_call` (see `transfers`), `peak_memory_bytes` of the process,
         `gpu_peak_memory_bytes`, `versions`, `cpu_cores`, `device_names`.
@@ -57,7 +57,7 @@ def benchmark(experiment: Experiment, seconds: float = 10.0) -> dict[str, Any]:
         UsageError: the options do not fit the data or the machine.
         RunError: the data are missing, the folder cannot be written, or the loss becomes non-finite.
     """
-    experiment = dataclasses.replace(experiment, evaluate_at="interval").resolve()
+    experiment = dataclasses.replace(experiment, evaluate_at="interval", overlap=False).resolve()
     task = start(prepare(experiment, Cluster()))
     here = "." if os.access(".", os.W_OK) else None
     with (
