@@ -158,6 +158,7 @@ def _ideal(name: str) -> None:
     own = [
         (option.name, Annotated[option.type | None, _own(option, defaults[option.name])], None)
         for option in objective.options
+        if not option.of_projection
     ]
     norm = [("head_norm", Annotated[float | None, _option("Largest ‖W‖_F of the classifier.", "√K")], None)]
     IdealOptions = dataclasses.make_dataclass(

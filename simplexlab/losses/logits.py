@@ -20,13 +20,17 @@ class _LogitLoss(keras.losses.Loss):
         super().__init__(name, reduction, keras.backend.result_type(given, "float32"))
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
-        """Values per sample, shape (b,), of labels (b,) or (b, 1) from 0 to K−1, and numbers (b, K)."""
+        """Values per sample, shape (b,), of labels (b,) or (b, 1) and numbers (b, K).
+
+        NaN where a label is none of 0 … K−1, as of Keras's own cross-entropy of sparse labels.
+        """
         numbers = ops.convert_to_tensor(y_pred)
         if len(numbers.shape) != 2:
             raise ValueError(f"{self.name} takes one number for each class, shape (b, K), not {tuple(numbers.shape)}")
         labels = ops.reshape(ops.cast(y_true, "int32"), (-1,))
         own = ops.one_hot(labels, numbers.shape[1], dtype=numbers.dtype)
-        return self.values(own, numbers)
+        is_class = ops.logical_and(labels >= 0, labels < numbers.shape[1])
+        return ops.where(is_class, self.values(own, numbers), float("nan"))
 
     def values(self, own: Any, numbers: Any) -> Any:
         """Values per sample, of one-hot labels and numbers, both (b, K)."""

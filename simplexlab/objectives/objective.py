@@ -31,6 +31,7 @@ class Option:
         help: what it is, without its default and its limits.
         minimum, maximum, above, below: limits of a number.
         choices: the words it takes.
+        of_projection: whether it shapes the projection head alone, which free points do not have.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Option:
     above: float | None = None
     below: float | None = None
     choices: tuple[str, ...] = ()
+    of_projection: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):

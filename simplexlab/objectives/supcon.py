@@ -83,6 +83,7 @@ OBJECTIVES = (
                 help="Dimension of the output of the projection head.",
                 minimum=1,
                 maximum=4096,
+                of_projection=True,
             ),
             Option(
                 name="supcon_form",

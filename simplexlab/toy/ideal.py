@@ -93,6 +93,12 @@ class IdealToy:
             raise UsageError("--counts says how many points each class has; leave --classes and --points-per-class out")
         if self.head_norm is not None and objective.head != "learned":
             raise UsageError(f"--head-norm does not go with the toy of {self.loss}, which learns no classifier")
+        for option in objective.options:
+            if option.of_projection and option.name in self.options:
+                raise UsageError(
+                    f"{flag(option.name)} does not go with the toy of {self.loss}, whose points are the output of the "
+                    "projection head"
+                )
         defaults = dict(objective.toy)
         points = defaults.pop("points_per_class", POINTS)
         toy = dataclasses.replace(

@@ -71,6 +71,11 @@ class TestLosses:
         assert type(again) is loss
         assert float(first(labels, numbers)) == float(again(labels, numbers))
 
+    @pytest.mark.parametrize(("loss", "_"), LOSSES)
+    def test_a_label_that_is_no_class_gives_no_number(self, loss, _):
+        values = loss(reduction=None)(np.array([0, 3, -1]), np.ones((3, 3), np.float32)).numpy()
+        assert np.isnan(values).tolist() == [False, True, True]
+
     def test_what_they_do_not_take_is_told(self):
         with pytest.raises(ValueError, match="at least 0 and less than 1"):
             SmoothedCrossEntropy(1.0)

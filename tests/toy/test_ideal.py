@@ -94,6 +94,7 @@ def test_the_run_folder_is_one_like_any_other(tmp_path):
         ({"head_norm": 1.0}, "--head-norm does not go with the toy of triplet"),
         ({"counts": (3, 2), "classes": 2}, "leave --classes and --points-per-class out"),
         ({"options": {"temperature": 1.0}}, "--temperature does not belong to triplet, whose own options are --margin"),
+        ({"loss": "supcon", "options": {"head_width": 8}}, "--head-width does not go with the toy of supcon"),
         ({"loss": "ce", "head_norm": -1.0}, "--head-norm -1 must be"),
         ({"loss": "tripled"}, "did you mean triplet"),
     ],

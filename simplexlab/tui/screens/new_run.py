@@ -12,6 +12,7 @@ from textual.widgets import Button, Input, Label, Select, Static
 
 from simplexlab.config import Experiment, flag
 from simplexlab.errors import UsageError
+from simplexlab.objectives import named
 from simplexlab.tui.launch import Launch
 from simplexlab.tui.views import form
 from simplexlab.tui.views.guess import Guess
@@ -19,6 +20,7 @@ from simplexlab.tui.widgets.choices import Choices
 from simplexlab.tui.widgets.keys import Keys
 
 SHOWN_COMMANDS = 3
+DUEL = ("ce", "sc")
 
 
 class Fields(VerticalScroll, can_focus=False, inherit_bindings=False):
@@ -83,7 +85,7 @@ class NewRunScreen(Screen):
             yield Static(id="command", markup=False)
             with Horizontal(id="guess"):
                 yield Label("your guess: first to fit")
-                yield Choices(form.options_of("loss"), id="guess-first")
+                yield Choices(DUEL, id="guess-first")
                 yield Label("at iteration")
                 yield Input(id="guess-iteration", compact=True, placeholder="–")
             with Horizontal(id="buttons"):
@@ -136,6 +138,8 @@ class NewRunScreen(Screen):
                 box.placeholder = default
             else:
                 box.default = default
+        losses = tuple(part for part in texts["loss"].split(", ") if part)
+        self.query_one("#guess-first", Choices).offer(losses if len(losses) > 1 else DUEL)
         try:
             _ = self.guess
             self.experiments = form.experiments(texts, self.app.run_dir)
@@ -155,13 +159,27 @@ class NewRunScreen(Screen):
     @on(DescendantFocus)
     def _explain(self, event: DescendantFocus) -> None:
         name = event.widget.id or ""
-        if name in form.FIELDS:
+        if name == "loss":
+            self._explain_loss(event.widget)
+        elif name in form.FIELDS:
             self.query_one("#meaning", Static).update(f"{flag(name)}: {form.help_of(name)}")
         elif name.startswith("guess"):
             words = "Which fits first, and when? A guess is kept with the runs, drawn as a dashed line, and scored."
             self.query_one("#meaning", Static).update(words)
         elif name == "preset":
             self.query_one("#meaning", Static).update("A preset fills in the form; everything can still be changed.")
+
+    @on(Choices.Moved)
+    def _moved(self, event: Choices.Moved) -> None:
+        if event.choices.id == "loss" and event.choices.has_focus:
+            self._explain_loss(event.choices)
+
+    def _explain_loss(self, choices: Choices) -> None:
+        entry = named(choices.word)
+        words = (
+            f"{entry.name}: {entry.sentence} {entry.reference}. Space adds or takes away; several make one run each."
+        )
+        self.query_one("#meaning", Static).update(words)
 
     @on(Select.Changed, "#preset")
     def _preset(self, event: Select.Changed) -> None:
@@ -180,7 +198,7 @@ class NewRunScreen(Screen):
     @on(Button.Pressed, "#duel")
     def action_duel(self) -> None:
         """Launch CE and SC on the data of the form, and show them side by side."""
-        self.query_one("#loss", Choices).value = "ce, sc"
+        self.query_one("#loss", Choices).value = ", ".join(DUEL)
         self._check()
         if len(self.experiments) != 2:
             why = f"these are {len(self.experiments)}" if self.experiments else "the form has a mistake"

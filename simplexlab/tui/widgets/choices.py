@@ -39,10 +39,35 @@ class Choices(Static, can_focus=True):
             super().__init__()
             self.choices = choices
 
+    class Moved(Message):
+        """The cursor is at another word."""
+
+        def __init__(self, choices: "Choices"):
+            super().__init__()
+            self.choices = choices
+
     def __init__(self, words: tuple[str, ...], id: str | None = None):
         super().__init__(id=id)
         self.words = words
         self.chosen: list[str] = []
+        self._shift = 0  # cells that are left of what is shown
+
+    @property
+    def word(self) -> str:
+        """The word at the cursor."""
+        return self.words[self.cursor]
+
+    def offer(self, words: tuple[str, ...]) -> None:
+        """Let these be chosen from now on; what was chosen stays where it is among them."""
+        if words != self.words:
+            self.words = words
+            self.cursor = min(self.cursor, len(words) - 1)
+            self._choose([word for word in self.chosen if word in words])
+            self.refresh()
+
+    def watch_cursor(self) -> None:
+        """Tell where the cursor is."""
+        self.post_message(self.Moved(self))
 
     @property
     def value(self) -> str:
@@ -60,19 +85,17 @@ class Choices(Static, can_focus=True):
 
     def action_only(self) -> None:
         """Choose the word alone; back to the default if it was chosen alone."""
-        word = self.words[self.cursor]
-        self._choose([] if self.chosen == [word] else [word])
+        self._choose([] if self.chosen == [self.word] else [self.word])
 
     def action_toggle(self) -> None:
         """Add the word, or take it away."""
-        word = self.words[self.cursor]
         now = self.chosen or [part for part in self.default.split(", ") if part]
-        kept = [other for other in self.words if (other in now) != (other == word)]
+        kept = [other for other in self.words if (other in now) != (other == self.word)]
         self._choose(kept)
 
     def on_click(self, event: Click) -> None:
         """Choose the word under the mouse."""
-        start = 0
+        start = -self._shift
         for index, word in enumerate(self.words):
             end = start + len(word) + 4
             if start <= event.x < end:
@@ -102,10 +125,11 @@ class Choices(Static, can_focus=True):
             if index == self.cursor:
                 end = text.cell_len
         width = self.content_size.width
+        self._shift = 0
         if text.cell_len - 2 <= width:
             return text
         # Too wide: the part that holds the cursor, with a sign where there is more.
-        start = max(0, end - width)
+        start = self._shift = max(0, end - width)
         shown = text[start : start + width]
         left, right = "‹" if start else shown.plain[:1], "›" if start + width < text.cell_len - 2 else shown.plain[-1:]
         return Text(left) + shown[1:-1] + Text(right)
