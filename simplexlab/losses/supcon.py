@@ -1,6 +1,6 @@
 """The supervised contrastive loss as its authors ran it."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 from keras import ops
@@ -70,7 +70,7 @@ class SupCon(BatchLoss):
         self.base_temperature = float(base_temperature)
         self.form = form
 
-    def call(self, y_true, y_pred):
+    def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each anchor, shape (b,)."""
         batch = batch_of(y_true, y_pred)
         products = inner_products(batch, self.temperature)

@@ -53,6 +53,38 @@ def answered(meanwhile: str = "") -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Within the block the first SIGINT or SIGTERM is only noted, and raises KeyboardInterrupt at its end.
+
+    For the import of TensorFlow, some seconds: an exception that comes while its extensions are being set up can end
+    the process by a segmentation fault. A second signal raises at once.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    noted = False
+
+    def note(number, frame):
+        nonlocal noted
+        if noted:
+            raise KeyboardInterrupt
+        noted = True
+
+    saved = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A signal that is ignored, or ends the process without Python's help, stays as it is.
+    saved = {number: handler for number, handler in saved.items() if callable(handler)}
+    for number in saved:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        for number, handler in saved.items():
+            signal.signal(number, handler)
+    if noted:
+        raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
 def interrupts() -> Iterator[Callable[[], bool]]:
     """Let the first SIGINT or SIGTERM within the block only be noted, once the yielded function was asked for it.
 

@@ -16,7 +16,7 @@ from simplexlab.config import Experiment, check_batch, parse_devices
 from simplexlab.errors import RunError, UsageError
 from simplexlab.quiet import quiet_stderr
 from simplexlab.training.cluster import START_SECONDS, Cluster
-from simplexlab.training.interrupts import answered
+from simplexlab.training.interrupts import answered, deferred
 
 SMALL_CONVOLUTION = 2**24  # images × pixels × channels²; measured on two cores
 WORK_FOR_XLA = 2**43  # the same times iterations; an estimate: some 8,000 steps of ResNet-18 at width 64, b=256
@@ -190,7 +190,7 @@ def mirrored_strategy(devices: tuple[str, ...]) -> Any:
 
 
 def _import_keras() -> Any:
-    with quiet_stderr():
+    with deferred(), quiet_stderr():
         import keras
     backend = keras.backend.backend()
     if backend != "tensorflow":

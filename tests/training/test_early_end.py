@@ -54,3 +54,25 @@ def test_too_little_memory_is_told_in_one_line_and_leaves_no_folder(tmp_path, me
     assert done.stderr.startswith("simplexlab: there is not enough memory")
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("signals", [0, 1, 2])
+def test_signals_while_a_library_is_imported_wait_for_it(signals):
+    from simplexlab.training.interrupts import deferred
+
+    reached = []
+
+    def block():
+        with deferred():
+            for _ in range(signals):
+                signal.raise_signal(signal.SIGINT)
+                reached.append("inside")
+        reached.append("after")
+
+    if signals:
+        with pytest.raises(KeyboardInterrupt):
+            block()
+    else:
+        block()
+    assert reached == {0: ["after"], 1: ["inside"], 2: ["inside"]}[signals]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
