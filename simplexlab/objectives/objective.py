@@ -69,6 +69,7 @@ class Option:
             "help": self.help,
             **self.limits,
             **({"choices": list(self.choices)} if self.choices else {}),
+            **({"of_projection": True} if self.of_projection else {}),
         }
 
 
