@@ -13,7 +13,7 @@ from simplexlab.cli.common import Json, WholeNumber, print_json, whole_number
 from simplexlab.cli.toy_labels import labels
 from simplexlab.config import as_typed
 from simplexlab.toy.ideal import POINTS, IdealToy
-from simplexlab.toy.settings import Toy
+from simplexlab.toy.settings import PAPER_TOYS, Toy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -205,7 +205,7 @@ def _own(option: objectives.Option, default: Any) -> Parameter:
 
 
 for _name in objectives.names():
-    if _name not in ("ce", "sc"):
+    if _name not in PAPER_TOYS:
         _ideal(_name)
 
 

@@ -14,6 +14,8 @@ SMALLEST, LARGEST = 1e-12, 1e6  # λ, τ and learning rates with which float64 c
 MOST_POINTS = 20_000
 MOST_POINTS_A_STEP = 2000  # of sc, which holds the square of it in inner products
 
+PAPER_TOYS = ("ce", "sc")  # losses of the toys that the paper draws; the others are `IdealToy`
+
 
 @dataclass(frozen=True, kw_only=True)
 class Toy:
@@ -103,7 +105,7 @@ class Toy:
             UsageError: an option is out of range or does not go with another one.
         """
         try:
-            choice("loss", self.loss, ("ce", "sc"))
+            choice("loss", self.loss, PAPER_TOYS)
             self._check_combination()
             defaults: dict[str, Any] = (
                 {"points_per_class": 4, "batch_size": 9, "steps": 200}

@@ -15,7 +15,7 @@
 # %%
 import numpy as np
 
-from simplexlab import geometry, theory
+from simplexlab import geometry, objectives, theory
 from simplexlab.course import Lesson
 from simplexlab.figures.style import CLASS_COLORS, MUTED_COLOR, THEORY_LINE, class_color, draw_disc, new_figure
 from simplexlab.runs import list_geometry, read_geometry, read_labels, read_metrics
@@ -107,7 +107,7 @@ labels, _ = read_labels(folders["sc"])
 def draw_points(axes, loss, step):
     """Draw one frame: sc scaled to the unit circle, weights of ce as arrows of length 1; dashed: a simplex."""
     frame = read_geometry(folders[loss], step)
-    scale = results[loss]["norms"]["maximum"] if loss == "sc" else 1.0
+    scale = results[loss]["norms"]["maximum"] if objectives.get(loss).sphere else 1.0
     draw_disc(axes, 1.25)
     if step:
         ideal = geometry.align_procrustes(geometry.regular_simplex(3, 2), frame["class_means"])

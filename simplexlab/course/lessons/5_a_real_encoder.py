@@ -15,7 +15,7 @@
 # %%
 import numpy as np
 
-from simplexlab import geometry
+from simplexlab import geometry, objectives
 from simplexlab.course import Lesson
 from simplexlab.figures.style import CLASS_COLORS, THEORY_LINE, new_figure
 from simplexlab.runs import list_geometry, read_geometry, read_metrics
@@ -110,10 +110,10 @@ panels = figure.subplots(1, 4)
 for axes, loss in zip(panels, LOSSES, strict=False):
     axes.plot(steps, [line["loss"] for line in lines[loss]], color=lesson.color(loss), label="loss")
     axes.plot(steps, [line["bound"] for line in lines[loss]], label="theory: bound", **THEORY_LINE)
-    axes.set(title=loss, xlabel="iteration", yscale="linear" if loss == "sc" else "log")
+    axes.set(title=loss, xlabel="iteration", yscale="linear" if objectives.get(loss).sphere else "log")
     axes.legend(fontsize="small")
     assert all(line["imbalance"] == 0 for line in lines[loss])  # balanced labels: the theorems hold
-    if loss != "sc":  # the loss of sc is an estimate from a sample of batches
+    if not objectives.get(loss).sphere:  # the loss of sc is an estimate from a sample of batches
         assert all(line["loss"] >= line["bound"] for line in lines[loss])
 for loss in ("ce", "ce-fix"):
     norms = [line["norms"]["maximum"] for line in lines[loss]]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from simplexlab.config import format_value
 from simplexlab.errors import UsageError
-from simplexlab.toy.settings import Toy
+from simplexlab.toy.settings import PAPER_TOYS, Toy
 from simplexlab.tui.views.form import parse_word
 
 FIELDS = {
@@ -23,7 +23,7 @@ FIELDS = {
     "steps": "Of gradient descent.",
     "seed": "Of the first configuration and of the batches.",
 }
-CHOICES = {"loss": ("ce", "sc"), "classes": ("2", "3", "4", "5"), "dimension": ("2", "3")}
+CHOICES = {"loss": PAPER_TOYS, "classes": ("2", "3", "4", "5"), "dimension": ("2", "3")}
 # These belong to one loss; the other does without them.
 OF_LOSS = {"weight_decay": "ce", "temperature": "sc"}
 
@@ -57,7 +57,7 @@ def toys(texts: dict[str, str], run_dir: Path) -> list[Toy]:
     if texts.get("counts", "").strip():
         values["counts"] = [Toy.parse_counts(texts["counts"])]
     values = {name: found for name, found in values.items() if found}
-    values.setdefault("loss", ["ce", "sc"])
+    values.setdefault("loss", list(PAPER_TOYS))
     made = []
     for chosen in itertools.product(*values.values()):
         options = dict(zip(values, chosen, strict=True))
