@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
@@ -67,7 +68,10 @@ class Loop:
         # As few calls as the limit allows, of one size, so that their graph knows it and the last one pads little.
         images = math.ceil(self.size / self.replicas)
         limit = max(1, ENCODED_PIXELS[runtime.devices[0][:3]] // math.prod(dataset.image_shape[:2]))
-        self.encoded_share = math.ceil(images / math.ceil(images / limit))
+        on_cpu = self.replicas == 1 and runtime.devices[0].startswith("CPU") and not runtime.jit
+        self.side_by_side = _operators_at_once() if on_cpu else 1
+        calls = self.side_by_side * math.ceil(images / (limit * self.side_by_side))
+        self.encoded_share = math.ceil(images / calls)
         self._chunk = 1
 
     def run(self, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -97,8 +101,17 @@ class Loop:
             makes of the first, (N, d), None without one.
         """
         starts = range(0, self.size, self.encoded_share * self.replicas)
-        # A GPU goes on to the next part while the one before is copied to the host.
-        parts = [part for start in starts for part in self._gathered(self._encode(tf.constant(start)))]
+        encode = self._encode.get_concrete_function(tf.TensorSpec((), tf.int32))
+
+        def encoded(start: int) -> tuple[tf.Tensor, ...]:
+            return self._gathered(encode(tf.constant(start)))
+
+        if self.side_by_side > 1:
+            with ThreadPoolExecutor(self.side_by_side) as pool:
+                calls = list(pool.map(encoded, starts))
+        else:  # a GPU goes on to the next part while the one before is copied to the host
+            calls = [encoded(start) for start in starts]
+        parts = [part for call in calls for part in call]
         values = np.concatenate([part.numpy() for part in parts])
         projections = None
         if self.learner.projection is not None:
@@ -198,3 +211,13 @@ class Loop:
 
     def _replica(self) -> int:
         return int(tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group))
+
+
+def _operators_at_once() -> int:
+    """How many calls side by side it takes to have work for all threads: an encoder is a chain of operators.
+
+    Of a small network each operator has half of the threads, see `runtime.thread_counts`.
+    """
+    threads = tf.config.threading.get_inter_op_parallelism_threads()
+    each = tf.config.threading.get_intra_op_parallelism_threads()
+    return max(1, threads // each) if each else 1

@@ -5,6 +5,7 @@ import pytest
 
 from simplexlab.config import Experiment
 from simplexlab.data import Dataset
+from simplexlab.training import loop as loop_module
 from simplexlab.training.cluster import Cluster
 from simplexlab.training.learner import build_learner
 from simplexlab.training.loop import Loop
@@ -48,3 +49,15 @@ def test_every_operation_of_a_step_has_a_deterministic_kernel_on_a_cpu():
     with determinism(True):
         again = trained("sc", False)
     np.testing.assert_allclose(again[0], plain[0], rtol=1e-12)
+
+
+def test_a_cpu_encodes_in_calls_side_by_side_what_it_encodes_in_one(monkeypatch):
+    starts = []
+    encode_part = Loop._encode_part
+    monkeypatch.setattr(Loop, "_encode_part", lambda self, start: starts.append(start) or encode_part(self, start))
+    one = trained("ce", False)
+    monkeypatch.setattr(loop_module, "_operators_at_once", lambda: 3)
+    three = trained("ce", False)
+    np.testing.assert_allclose(three[1], one[1], rtol=1e-12)
+    assert one[1].shape[0] == 40  # three calls of 14 images: two are padding
+    assert len(starts) == 2  # traced once each: the calls share a graph
