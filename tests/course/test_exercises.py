@@ -690,6 +690,7 @@ def needed(d, e):
 WRONG["8d"] = {
     "not rounded": lambda d, e: (d / e) ** 2,
     "rounded down": lambda d, e: math.floor(needed(d, e) ** 2) - (d == 2.0),
+    "rounded to the nearest": lambda d, e: round(needed(d, e) ** 2),
     "not squared": lambda d, e: math.ceil(needed(d, e)),
     "one more": lambda d, e: math.floor(needed(d, e) ** 2) + 1 if d == 2.0 else math.ceil(needed(d, e) ** 2),
     "a float": lambda d, e: float(math.ceil(needed(d, e) ** 2)),
@@ -715,6 +716,18 @@ RIGHT["9a"] = {
     "float32": lambda k, r, w: np.float32(floor(k, r * w * np.sqrt(k / (k - 1)))),
 }
 WRONG["9b"] = {
+    "always the simplex": lambda k, h: -1 / (k - 1),
+    "up to h alone": lambda k, h: -1 / (k - 1) if k <= h else 0.0,
+    "with its sign lost": lambda k, h: 1 / (k - 1) if k <= h + 1 else 0.0,
+    "opposite corners": lambda k, h: -1 / (k - 1) if k <= h + 1 else -1.0,
+    "polygon": lambda k, h: float(np.cos(2 * np.pi / k)),
+    "K for K - 1": lambda k, h: -1 / k if k <= h + 1 else 0.0,
+}
+RIGHT["9b"] = {
+    "an int for 0": lambda k, h: -1 / (k - 1) if k <= h + 1 else 0,
+    "float32": lambda k, h: np.float32(-1 / (k - 1) if k <= h + 1 else 0),
+}
+WRONG["9c"] = {
     "K for b": lambda k, b, t: floor(k, k / (k - 1) / t),
     "the simplex of b": lambda k, b, t: floor(b, b / (b - 1) / t),
     "b negatives": lambda k, b, t: np.log(1 + b * np.exp(-k / (k - 1) / t)),
@@ -722,7 +735,7 @@ WRONG["9b"] = {
     "temperature multiplied": lambda k, b, t: floor(b, k / (k - 1) * t),
     "the sum": lambda k, b, t: b * floor(b, k / (k - 1) / t),
 }
-RIGHT["9b"] = {
+RIGHT["9c"] = {
     "by math": lambda k, b, t: math.log1p((b - 1) * math.exp(-k / ((k - 1) * t))),
     "float32": lambda k, b, t: np.float32(floor(b, k / (k - 1) / t)),
 }
@@ -734,7 +747,7 @@ def threshold(n, k, within=None, t=2, exponent=4):
     return t * within * (1 - q) / (within + (1 - within) * q)
 
 
-WRONG["9c"] = {
+WRONG["9d"] = {
     "pairs with themselves": lambda n, k: threshold(n, k, within=1 / k),
     "t left out": lambda n, k: threshold(n, k, t=1),
     "q of exponent 2": lambda n, k: threshold(n, k, exponent=2),
@@ -742,21 +755,30 @@ WRONG["9c"] = {
     "p_out for p_in": lambda n, k: threshold(n, k, within=1 - (n - 1) / (n * k - 1)) if k > 2 else 0.0,
     "without q": lambda n, k: 2.0,
 }
-RIGHT["9c"] = {
+RIGHT["9d"] = {
     "by hand": threshold,
     "float32": lambda n, k: np.float32(threshold(n, k)),
 }
-WRONG["9d"] = {
-    "always the simplex": lambda k, h: -1 / (k - 1),
-    "up to h alone": lambda k, h: -1 / (k - 1) if k <= h else 0.0,
-    "with its sign lost": lambda k, h: 1 / (k - 1) if k <= h + 1 else 0.0,
-    "opposite corners": lambda k, h: -1 / (k - 1) if k <= h + 1 else -1.0,
-    "polygon": lambda k, h: float(np.cos(2 * np.pi / k)),
-    "K for K - 1": lambda k, h: -1 / k if k <= h + 1 else 0.0,
+
+
+def margin_floor(k, r, w, m, factor=None, scale=1.0):
+    return np.log(1 + (k - 1 if factor is None else factor) * np.exp(scale * m - r * w * np.sqrt(k) / (k - 1)))
+
+
+WRONG["9e"] = {
+    "without the margin": lambda k, r, w, m: margin_floor(k, r, w, 0.0),
+    "the margin helps": lambda k, r, w, m: margin_floor(k, r, w, -m),
+    "the margin once for every class": lambda k, r, w, m: margin_floor(k, r, w, m, scale=k - 1) if k > 2 else 0.0,
+    "added to the loss": lambda k, r, w, m: m + margin_floor(k, r, w, 0.0),
+    "K before the exponential": lambda k, r, w, m: margin_floor(k, r, w, m, factor=k),
+    "the right class lowered below as well": lambda k, r, w, m: np.log(np.exp(m) + (k - 1) * np.exp(m - r * w)),
+    "K and not its root": lambda k, r, w, m: np.log(1 + (k - 1) * np.exp(m - r * w * k / (k - 1))),
+    "a hinge": lambda k, r, w, m: max(0.0, m - r * w * np.sqrt(k) / (k - 1)),
 }
-RIGHT["9d"] = {
-    "an int for 0": lambda k, h: -1 / (k - 1) if k <= h + 1 else 0,
-    "float32": lambda k, h: np.float32(-1 / (k - 1) if k <= h + 1 else 0),
+RIGHT["9e"] = {
+    "by theorem 1 of another norm": lambda k, r, w, m: floor(k, r * w * np.sqrt(k) / (k - 1) - m),
+    "float32": lambda k, r, w, m: np.float32(margin_floor(k, r, w, m)),
+    "logits": lambda k, r, w, m: np.logaddexp(0.0, np.log(k - 1) + m - r * w * np.sqrt(k) / (k - 1)),
 }
 
 CASES = [(name, why) for name, answers in WRONG.items() for why in answers]

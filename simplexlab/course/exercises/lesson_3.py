@@ -56,7 +56,7 @@ def _score(value: object, arguments: tuple) -> float:
     if np.linalg.norm(weights) > frobenius + 1e-6:
         reject(f"‖W‖_F is {np.linalg.norm(weights):.4g}, at most {frobenius:g} is allowed")
     loss = theory.ce_loss(points, labels.astype(int), weights)
-    return loss - theory.ce_bound_frobenius(num_classes, radius, frobenius)
+    return round(loss - theory.ce_bound_frobenius(num_classes, radius, frobenius), 9) + 0.0
 
 
 EXERCISES = {

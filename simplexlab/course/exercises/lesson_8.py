@@ -32,11 +32,14 @@ def _shares(generator: np.random.Generator) -> list[tuple]:
 
 
 def _deviations(generator: np.random.Generator) -> list[tuple]:
-    return [
-        (2.0, 0.5),
-        (round(float(generator.uniform(1, 3)), 2), 0.07),
-        (round(float(generator.uniform(0.2, 0.9)), 2), 0.013),
-    ]
+    while True:  # numbers of batches of which one is to be rounded down at school, and one up
+        cases = [
+            (round(float(generator.uniform(1, 3)), 2), 0.07),
+            (round(float(generator.uniform(0.2, 0.9)), 2), 0.013),
+        ]
+        parts = sorted((deviation / error) ** 2 % 1 for deviation, error in cases)
+        if 0.1 < parts[0] < 0.4 and 0.6 < parts[1] < 0.9:
+            return [(2.0, 0.5), *cases]
 
 
 EXERCISES = {

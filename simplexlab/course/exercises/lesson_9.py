@@ -11,7 +11,6 @@ from simplexlab.course.questions import Choice, Open, Option
 def _fixed_frame_floor(num_classes: int, radius: float, row_norm: float) -> float:
     """CE at the best points under orthonormal rows: every point along its row of the centred frame."""
     rows = row_norm * np.eye(num_classes)
-    points = radius * geometry.regular_simplex(num_classes, num_classes)
     centred = rows - rows.mean(axis=0)
     points = radius * centred / np.linalg.norm(centred, axis=1, keepdims=True)
     return theory.ce_loss(points, np.arange(num_classes), rows)
@@ -44,6 +43,18 @@ def _largest_cosine(num_classes: int, dimension: int) -> float:
     return -1 / (num_classes - 1) if num_classes <= dimension + 1 else 0.0
 
 
+def _my_floor(num_classes: int, radius: float, frobenius: float, margin: float) -> float:
+    """The loss itself at the simplex: logits of the right class lowered by the margin."""
+    simplex = geometry.regular_simplex(num_classes, num_classes)
+    logits = radius * frobenius / np.sqrt(num_classes) * simplex @ simplex.T - margin * np.eye(num_classes)
+    return float(np.mean(np.logaddexp.reduce(logits, axis=1) - np.diag(logits)))
+
+
+def _with_margins(generator: np.random.Generator) -> list[tuple]:
+    cases = [(*case, round(float(generator.uniform(0.3, 2.5)), 2)) for case in classes_radius_norm(generator)]
+    return [*cases, (*cases[-1][:3], 0.0)]
+
+
 def _classes_and_dimensions(generator: np.random.Generator) -> list[tuple]:
     dimension = int(generator.integers(4, 12))
     return [
@@ -60,12 +71,20 @@ EXERCISES = {
         _fixed_frame_floor,
         classes_radius_norm,
         "centre the rows first: the softmax does not see what all scores share. Centred rows are a simplex; their "
-        "norm is "
-        "r·√((K−1)/K), and Corollary 1 of lesson 3 does the rest",
+        "norm is r·√((K−1)/K), and Corollary 1 of lesson 3 does the rest",
         8,
         "hard",
+        kept=True,
     ),
     "9b": Exercise(
+        "largest_cosine",
+        _largest_cosine,
+        _classes_and_dimensions,
+        "up to K = h + 1 there is a simplex; from there to 2h the vectors ±e_i come next",
+        5,
+        "medium",
+    ),
+    "9c": Exercise(
         "pairs_floor",
         _pairs_floor,
         _distinct_classes,
@@ -73,21 +92,24 @@ EXERCISES = {
         6,
         "medium",
     ),
-    "9c": Exercise(
+    "9d": Exercise(
         "collapse_threshold",
         _threshold,
         _sizes,
         "p_in = (n−1)/(N−1) with N = nK, p_out = 1 − p_in, q = exp(−4K/(K−1))",
         6,
         "medium",
+        kept=True,
     ),
-    "9d": Exercise(
-        "largest_cosine",
-        _largest_cosine,
-        _classes_and_dimensions,
-        "up to K = h + 1 there is a simplex; from there to 2h the vectors ±e_i come next",
-        5,
+    "9e": Exercise(
+        "my_floor",
+        _my_floor,
+        _with_margins,
+        "the loss of a point is log(1 + Σ exp(m + s_k − s_y)): every term of the sum in Theorem 1 gets the factor "
+        "exp(m)",
+        8,
         "medium",
+        kept=True,
     ),
 }
 

@@ -83,8 +83,8 @@ lesson.replay("5a", "c" if left < 0.1 else "b" if left < 0.4 else "a")
 
 # %% [markdown]
 # **Answer:** 7.8 %. The whole run has as much learning rate as $T/6$ iterations at the full rate, and half of it is
-# gone after a ninth of the time. Where curves below are flat, they are flat because nothing may move any more, not
-# because all has converged. Lesson 6 comes back to that.
+# gone after a ninth of the time. Where curves below are flat, ask whether all has converged or nothing may move any
+# more. Lesson 6 comes back to that.
 
 # %% [markdown]
 # ## Loss against bound
