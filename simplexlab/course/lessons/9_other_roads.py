@@ -167,7 +167,9 @@ inside, _ = ideal("supcon, in", "supcon", supcon_form="in")
 outside, frame = roads["Khosla"]
 assert abs(outside["excess"]) < 1e-6
 assert abs(inside["excess"]) < 1e-6
-lesson.replay("9c", "b" if abs(inside["final_loss"] - outside["final_loss"]) < 1e-5 else "a")
+apart = abs(inside["final_loss"] - outside["final_loss"])
+print(f"in and out end {apart:.0e} apart")
+lesson.replay("9c", "b" if apart < 1e-5 else "a")
 
 # %% [markdown]
 # **Answer:** equal, at the simplex: there all positives of an anchor are at one place, and inside or outside is the
@@ -300,7 +302,7 @@ lesson.predict(
 )
 
 # %%
-recipe = {"dataset": "digits", "batch_size": 128, "tolerance": 0.001}
+recipe = {"dataset": "digits", "batch_size": 128, "tolerance": lesson.pick(0.001, 0.05)}
 recipe |= lesson.pick(
     {"encoder": "resnet-small-preact", "width": 8, "iterations": 400, "evaluate_every": 20},
     {"encoder": "mlp", "width": 8, "dimension": 32, "iterations": 120, "evaluate_every": 20},
@@ -421,7 +423,7 @@ if not is_floor:
 lesson.predict(
     "9g",
     "Which of these is first to fit the labels, up to one image of 1,400?",
-    ["ce", "Hoffer's fixed rows", "yours", "two of them at the same evaluation"],
+    ["ce", "Hoffer's fixed rows", "yours", "none: two at the same evaluation, or nobody fits"],
 )
 
 # %%
@@ -450,7 +452,7 @@ for name, own in lines.items():
     errors.plot(steps, [max(line["train_error"], 2e-4) for line in own], label=title, **style)
     if None not in excess[name]:
         shares.plot(steps, np.maximum(np.array(excess[name]) / excess[name][0], 1e-4), **style)
-errors.axhline(recipe["tolerance"], label="one image: fitted", **THEORY_LINE)
+errors.axhline(recipe["tolerance"], label="tolerance: fitted", **THEORY_LINE)
 errors.set(ylabel="training error (0: at the bottom)", yscale="log")
 shares.set(ylabel="share of the excess left", yscale="log")
 for axes in (errors, shares):
@@ -464,7 +466,8 @@ for name, time in sorted(times.items(), key=lambda it: np.inf if it[1] is None e
     fitted = f"not fitted within {recipe['iterations']}" if time is None else f"fitted after {time}"
     print(f"{name:16s} {fitted}, {told}, test error {runs[name].result['test_error']:.1%}")
 entrants = {"a": times["ce"], "b": times["ce-orthonormal"], "c": times["mine"]}
-ahead = [letter for letter, time in entrants.items() if time == min(it for it in entrants.values() if it is not None)]
+earliest = min((time for time in entrants.values() if time is not None), default=None)
+ahead = [letter for letter, time in entrants.items() if time is not None and time == earliest]
 lesson.replay("9g", ahead[0] if len(ahead) == 1 else "d")
 
 # %% [markdown]
@@ -480,7 +483,7 @@ lesson.explain("9.2")
 lesson.explain("9.3")
 
 # %%
-first = min((name for name in times if times[name] is not None), key=times.get)
+first = min((name for name in times if times[name] is not None), key=times.get, default="nobody")
 lesson.end(
     f"""Five losses on free points went to the same simplex. Five vectors in space cannot all be more than 90° apart:
     the largest cosine of the best five is {placed[5]:.3f}. With {CLASSES} classes of {POINTS} points alignment and
