@@ -15,6 +15,7 @@ MOST_POINTS = 20_000
 MOST_POINTS_A_STEP = 2000  # of sc, which holds the square of it in inner products
 
 PAPER_TOYS = ("ce", "sc")  # losses of the toys that the paper draws; the others are `IdealToy`
+MISPLACED = {"ce": ("temperature", "all_batches"), "sc": ("weight_decay",)}  # options that belong to the other one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,8 +159,7 @@ class Toy:
         return shlex.join(words)
 
     def _check_combination(self) -> None:
-        misplaced = {"ce": ("temperature", "all_batches"), "sc": ("weight_decay",)}[self.loss]
-        for name in misplaced:
+        for name in MISPLACED[self.loss]:
             if getattr(self, name) not in (None, False):
                 raise UsageError(f"{flag(name)} does not go with the toy of {self.loss}")
         if self.counts is not None and self.points_per_class is not None:

@@ -1,5 +1,6 @@
 """Serves the interface to a browser on this computer: to the one who knows the token, and to no page but its own."""
 
+import asyncio
 import logging
 import secrets
 import sys
@@ -36,6 +37,7 @@ class LocalServer(Server):
         self.address = f"{self.public_url}/?token={self.token}"
         # Cookies do not know ports: two servers of one user must not take each other's.
         self.cookie = f"simplexlab-{port}"
+        self.shown: set[asyncio.Future] = set()
 
     def initialize_logging(self) -> None:
         """Say no more than warnings: a log of requests would hold the token."""
@@ -46,6 +48,19 @@ class LocalServer(Server):
         print(
             f"{self.address}\nOpen it in a browser on this computer; it is for you alone. Ctrl-C ends.", file=sys.stderr
         )
+
+    async def handle_websocket(self, request: web.Request) -> web.WebSocketResponse:
+        """Show the interface in a browser tab until one of both ends."""
+        shown = asyncio.ensure_future(super().handle_websocket(request))
+        self.shown.add(shown)
+        shown.add_done_callback(self.shown.discard)
+        return await shown
+
+    async def on_shutdown(self, app: web.Application) -> None:
+        """End what is shown in browser tabs, each with its process."""
+        for shown in list(self.shown):
+            shown.cancel()
+        await asyncio.gather(*self.shown, return_exceptions=True)
 
     async def _make_app(self) -> web.Application:
         application = await super()._make_app()

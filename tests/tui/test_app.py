@@ -186,7 +186,10 @@ def test_the_form_checks_as_one_types_and_shows_the_command(tmp_path):
         await pilot.press("n")
         await until(pilot, lambda: isinstance(app.screen, NewRunScreen) and app.screen.experiments and app.focused)
         await pilot.pause(0.5)  # a busy machine has not drawn the form yet
-        await pilot.press("right", "right", "enter", "down", *"0.2, 1.5")
+        await pilot.press("right", "right", "enter")
+        rows = {name: app.screen.query_one(f"#row-{name}") for name in ("temperature", "margin", "views")}
+        await until(pilot, lambda: rows["temperature"].display and not rows["margin"].display)
+        await pilot.press("down", "down", "down", *"0.2, 1.5")  # past the options of sc
         await until(pilot, lambda: "--corrupt 1.5 must be between 0 and 1" in text(app))
         assert app.screen.experiments == []
         await pilot.press("backspace", "backspace", "backspace", "0", ".", "4")
@@ -194,6 +197,10 @@ def test_the_form_checks_as_one_types_and_shows_the_command(tmp_path):
         assert "simplexlab train --loss sc --corrupt 0.2" in text(app)
         await pilot.press("ctrl+n")
         await until(pilot, lambda: "simplexlab train --loss ce --run-dir" in text(app))
+        assert not rows["temperature"].display
+        app.screen.query_one("#loss").value = "supcon"  # which takes two views
+        views, augment = app.screen.query_one("#views"), app.screen.query_one("#augment")
+        await until(pilot, lambda: (views.placeholder, augment.default) == ("2", "on"))
 
     drive(tmp_path, steps)
 
@@ -276,6 +283,15 @@ def test_toys_are_replayed_side_by_side(demo):
         await until(pilot, lambda: screen.query_one("#configuration-0", Panel).spec is not before)
         await pilot.press("n")
         await until(pilot, lambda: "simplexlab toy ce" in text(app))
+        form = app.screen
+        rate, weight = form.query_one("#learning_rate"), form.query_one("#weight")
+        assert (rate.placeholder, rate.parent.display, weight.parent.display) == ("10", True, False)
+        form.query_one("#points_per_class").value = "3"
+        await until(pilot, lambda: rate.placeholder == "ce 10, sc 0.3")
+        form.query_one("#loss").value = "align-uniform, mse"
+        await until(pilot, lambda: "Launch 2 toys" in text(app) and weight.parent.display)
+        assert not rate.parent.display
+        assert "simplexlab toy align-uniform --points-per-class 3" in text(app)
 
     drive(demo, steps)
 

@@ -30,13 +30,14 @@ def test_of_a_projection_head_what_is_kept_and_what_the_loss_sees():
     seen = record() | {"optimum_name": "simplex"}
     told = record(0.6, 0.9, 0.8, projection=seen, excess=0.5, optimum_name="orthogonal frame", nonnegative=True)
     words = explain.configuration(told)
-    assert words.startswith("encoder: classes are spread (γ within 0.8)")
+    assert words.startswith("kept: classes are spread (γ within 0.8)")
     assert "from the orthogonal frame" in words
-    assert words.endswith("head, which the loss sees: ▱▱▱▱▱ 0% from the simplex (at it)")
+    assert words.endswith("; the loss sees: ▱▱▱▱▱ 0% from the simplex (at it)")
     assert explain.excess(told) == "excess 0.5 is left to train: 0 at the simplex of the head's output"
-    kept, of_head = explain.similarities(told).split(". Head, which the loss sees: ")
-    assert "runs from 0.6 to 0.9" in kept
-    assert of_head == explain.similarities(record())
+    assert explain.similarities(told) == (
+        "γ kept: 0.6 to 0.9 between class means, 0.8 within; "
+        "γ that the loss sees: 0.465 to 0.465 between class means, 1 within"
+    )
     records = [told, told | {"iteration": 200, "projection": seen | {"nc1": 0.25}}]
     assert [one["iteration"] for one in projections(records)] == [100, 200]
     assert column(projections(records), "nc1")[1].tolist() == [0.25]
@@ -100,6 +101,8 @@ def test_excess_is_what_training_leaves_and_the_relu_is_in_the_bound():
     assert words == (
         "excess 0.4 ± 0.01 is left to train: 0 at the orthogonal frame; the ReLU costs 0.1, which is in the bound"
     )
+    free = record(excess=0.4, gap_architecture=0.0, free_bound=1.0)
+    assert explain.excess(free).endswith("; the ReLU costs nothing")
     assert explain.excess(record(excess=0.4)) == "excess 0.4 is left to train: 0 at the simplex"
     best = record(excess=0.4, optimum_name="optimum (convex program)")
     assert explain.excess(best) == "excess 0.4 is left to train: 0 at the optimum"

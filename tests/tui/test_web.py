@@ -21,12 +21,12 @@ class SilentServer(LocalServer):
         return socket
 
 
-def serving(check):
+def serving(check, kind=SilentServer, command="true"):
     """Serve, and let `check(server, session, base)` ask."""
 
     async def main():
         port = unused_port()
-        server = SilentServer("true", port)
+        server = kind(command, port)
         application = await server._make_app()
         async with (
             TestServer(application, host="127.0.0.1", port=port),
@@ -137,3 +137,19 @@ def test_the_log_of_requests_is_silent(caplog):
         assert server.token not in caplog.text
 
     serving(check)
+
+
+def test_the_end_of_the_server_ends_what_it_shows():
+    async def check(server, session, base):
+        await status(session, server.address)
+        async with session.ws_connect(f"{base}/ws", headers={"Origin": base}) as socket:
+            async with asyncio.timeout(20):
+                while not server.shown:
+                    await asyncio.sleep(0.01)
+                await server.on_shutdown(None)
+                assert not server.shown
+                while (await socket.receive()).type is not aiohttp.WSMsgType.CLOSED:
+                    pass
+
+    # An application that greets as Textual does, and quits at the first word to it.
+    serving(check, LocalServer, "echo __GANGLION__; head -c 1 > /dev/null")

@@ -1,6 +1,7 @@
 """Makes the pictures of the documentation anew: `python -m simplexlab.tui.demo.pictures docs`, half a minute."""
 
 import asyncio
+import contextlib
 import shutil
 import sys
 import tempfile
@@ -41,8 +42,9 @@ def drive(size: tuple[int, int], steps: Callable[[Pilot], Awaitable[None]], **op
             await settled(pilot, lambda: len(app.runs) > 5)
             await steps(pilot)
 
-    with tempfile.TemporaryDirectory() as parent:
-        folder = Path(parent, "runs")
+    # A screen shows the folder as it is given: a relative name is the same wherever the pictures are made.
+    with tempfile.TemporaryDirectory() as parent, contextlib.chdir(parent):
+        folder = Path("runs")
         shutil.copytree(RUNS, folder)
         asyncio.run(main(folder))
 
@@ -107,7 +109,7 @@ def write_screens(folder: Path) -> None:
 
 def main() -> None:
     """Write every picture into the folder that is named."""
-    folder = Path(sys.argv[1])
+    folder = Path(sys.argv[1]).resolve()
     write_screens(folder)
     write_run_screen(folder / "tui.svg")
     write_duel(folder / "duel.svg")

@@ -31,8 +31,8 @@ class LessonsScreen(Screen):
     """Lists the lesson scripts and runs them in the terminal."""
 
     CSS = """
-    LessonsScreen DataTable { width: 2fr; height: 1fr; }
-    LessonsScreen VerticalScroll { width: 3fr; height: 1fr; border-left: solid $foreground 30%; padding: 0 1; }
+    LessonsScreen DataTable { width: 1fr; height: 1fr; }
+    LessonsScreen VerticalScroll { width: 1fr; height: 1fr; border-left: solid $foreground 30%; padding: 0 1; }
     LessonsScreen.-narrow Horizontal { layout: vertical; }
     LessonsScreen.-narrow DataTable { width: 1fr; height: 8; }
     LessonsScreen.-narrow VerticalScroll { width: 1fr; border-left: none; border-top: solid $foreground 30%; }
@@ -59,11 +59,11 @@ class LessonsScreen(Screen):
         """Fill the list."""
         self.title = "Lessons"
         table = self.query_one(DataTable)
-        for key, label in (("title", "lesson"), ("minutes", "minutes"), ("state", "state"), ("goal", "goal")):
+        for key, label in (("title", "lesson"), ("minutes", "min"), ("state", "state")):
             table.add_column(label, key=key)
         for lesson in self.lessons:
             minutes = lesson.minutes.split()[0] if lesson.minutes else "–"
-            table.add_row(lesson.title, minutes, "", lesson.goal, key=lesson.path.name)
+            table.add_row(lesson.title, minutes, "", key=lesson.path.name)
         self._states()
         table.focus()
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.events import DescendantFocus
 from textual.screen import Screen
 from textual.widgets import Button, Input, Label, Select, Static
@@ -17,14 +17,11 @@ from simplexlab.tui.launch import Launch
 from simplexlab.tui.views import form
 from simplexlab.tui.views.guess import Guess
 from simplexlab.tui.widgets.choices import Choices
+from simplexlab.tui.widgets.fields import Fields
 from simplexlab.tui.widgets.keys import Keys
 
 SHOWN_COMMANDS = 3
 DUEL = ("ce", "sc")
-
-
-class Fields(VerticalScroll, can_focus=False, inherit_bindings=False):
-    """The rows of a form, which scroll with the focus: ↑ ↓ move it, also where there are more rows than room."""
 
 
 class NewRunScreen(Screen):
@@ -103,8 +100,14 @@ class NewRunScreen(Screen):
 
     @property
     def texts(self) -> dict[str, str]:
-        """Text of each field."""
-        return {name: self.query_one(f"#{name}").value for name in form.FIELDS}
+        """Text of each field that is shown."""
+        losses = self.losses
+        return {name: self.query_one(f"#{name}").value for name in form.FIELDS if form.takes(name, losses)}
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The objectives of the runs."""
+        return form.losses_of(self.query_one("#loss").value)
 
     @property
     def guess(self) -> Guess | None:
@@ -129,16 +132,17 @@ class NewRunScreen(Screen):
     @on(Input.Changed)
     @on(Choices.Changed)
     def _check(self) -> None:
-        texts = self.texts
+        texts, losses = self.texts, self.losses
+        for name in form.FIELDS:
+            self.query_one(f"#row-{name}").display = name in texts
         for name, text in texts.items():
             self.query_one(f"#row-{name}").set_class(bool(text), "-changed")
-            default = form.default_text(name, texts["dataset"])
+            default = form.default_text(name, texts["dataset"], losses)
             box = self.query_one(f"#{name}")
             if isinstance(box, Input):
                 box.placeholder = default
             else:
                 box.default = default
-        losses = tuple(part for part in texts["loss"].split(", ") if part)
         self.query_one("#guess-first", Choices).offer(losses if len(losses) > 1 else DUEL)
         try:
             _ = self.guess
@@ -162,7 +166,7 @@ class NewRunScreen(Screen):
         if name == "loss":
             self._explain_loss(event.widget)
         elif name in form.FIELDS:
-            self.query_one("#meaning", Static).update(f"{flag(name)}: {form.help_of(name)}")
+            self.query_one("#meaning", Static).update(f"{flag(name)}: {form.help_of(name, self.losses)}")
         elif name.startswith("guess"):
             words = "Which fits first, and when? A guess is kept with the runs, drawn as a dashed line, and scored."
             self.query_one("#meaning", Static).update(words)

@@ -52,7 +52,7 @@ class RunScreen(ReplayScreen):
     """Follows one run folder."""
 
     CSS = """
-    RunScreen > #headline { height: 1; padding: 0 1; background: $panel; }
+    RunScreen > #headline { height: 1; padding: 0 1; background: $panel; text-wrap: nowrap; text-overflow: ellipsis; }
     RunScreen Panel#configuration { row-span: 2; }
     """
 

@@ -171,9 +171,22 @@ class RunsScreen(FollowingScreen):
         }
         self._update(rows)
         self._follow_curves()
+        self.call_after_refresh(self._fit_names)
         self.set_class(not rows, "-empty")
         self._where(len(runs), len(kept))
         self._preview_chosen()
+
+    def _fit_names(self) -> None:
+        """Give names the room that the other columns leave; a narrow table has less for them from the start."""
+        if self.narrow or not self.query(DataTable):
+            return
+        table = self.table
+        taken = sum(column.get_render_width(table) for key, column in table.columns.items() if key != "name")
+        room = table.scrollable_content_region.width - taken - 2 * table.cell_padding
+        room = min(max(room, SHORTEST_NAME), LONGEST_NAME)
+        if room != self.room and any(len(name) > min(room, self.room) for name in self.shown):
+            self.room = self._shown_room = room
+            self._again()
 
     def _cells(self, run: Run) -> dict[str, Text]:
         """The cells of a run, made anew only where something in them changed."""

@@ -10,6 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
+from simplexlab import objectives
 from simplexlab.errors import UsageError
 from simplexlab.objectives import of_run
 from simplexlab.runs import Run
@@ -21,7 +22,10 @@ from simplexlab.tui.views.configuration import configuration_chart
 from simplexlab.tui.views.records import age, going_to, kind_of, option, unit_of
 from simplexlab.tui.views.run import loss_chart
 from simplexlab.tui.widgets.choices import Choices
+from simplexlab.tui.widgets.fields import Fields
 from simplexlab.tui.widgets.panel import Panel
+
+SHOWN_COMMANDS = 4
 
 
 class ToyForm(ModalScreen[list[list[str]] | None]):
@@ -34,7 +38,8 @@ class ToyForm(ModalScreen[list[list[str]] | None]):
     ToyForm .row { height: 1; }
     ToyForm .row Label { width: 18; color: $text-muted; }
     ToyForm Input { width: 1fr; }
-    ToyForm #meaning { height: 1; color: $text-muted; }
+    ToyForm #fields { height: auto; max-height: 50vh; }
+    ToyForm #meaning { height: 3; color: $text-muted; }
     ToyForm #words { height: auto; max-height: 4; }
     ToyForm .buttons { height: 1; }
     ToyForm Button { margin-right: 2; }
@@ -52,11 +57,12 @@ class ToyForm(ModalScreen[list[list[str]] | None]):
 
         self.views = toy
         with Vertical():
-            for name in toy.FIELDS:
-                with Horizontal(classes="row"):
-                    yield Label(name.replace("_", " "))
-                    words = toy.CHOICES.get(name)
-                    yield Choices(words, id=name) if words else Input(id=name, compact=True)
+            with Fields(id="fields"):
+                for name in toy.FIELDS:
+                    with Horizontal(classes="row", id=f"row-{name}"):
+                        yield Label(name.replace("_", " "))
+                        words = toy.words_of(name)
+                        yield Choices(words, id=name) if words else Input(id=name, compact=True)
             yield Static(id="meaning", markup=False)
             yield Static(id="words", markup=False)
             with Horizontal(classes="buttons"):
@@ -64,32 +70,52 @@ class ToyForm(ModalScreen[list[list[str]] | None]):
                 yield Button("Back", id="back", compact=True)
 
     def on_mount(self) -> None:
-        """Begin with both losses."""
-        for name in self.views.FIELDS:
-            box, default = self.query_one(f"#{name}"), self.views.default_text(name)
-            if isinstance(box, Choices):
-                box.default = default
-            else:
-                box.placeholder = default
-        self.query_one("#loss").focus()
+        """Begin with the losses of the paper."""
         self._check()
+        self.query_one("#loss").focus()
 
     def on_descendant_focus(self) -> None:
         """Say what the field means."""
-        name = self.focused.id if self.focused else None
-        self.query_one("#meaning", Static).update(self.views.FIELDS.get(name or "", ""))
+        self._explain()
+
+    @on(Choices.Moved)
+    def _explain(self) -> None:
+        box = self.focused
+        name = box.id if box else None
+        if isinstance(box, Choices) and name == "loss":
+            words = f"{box.word}: {objectives.get(box.word).sentence} Space adds or takes away."
+        else:
+            words = self.views.help_of(name, self.losses) if name in self.views.FIELDS else ""
+        self.query_one("#meaning", Static).update(words)
 
     @on(Input.Changed)
     @on(Choices.Changed)
     def _check(self) -> None:
-        texts = {name: self.query_one(f"#{name}").value for name in self.views.FIELDS}
+        self.losses = self.views.losses_of(self.query_one("#loss", Choices).value)
+        taken = {name for loss in self.losses for name in self.views.defaults(loss)}
+        texts = {name: self.query_one(f"#{name}").value for name in self.views.FIELDS if name in taken}
         try:
             self.toys = self.views.toys(texts, self.app.run_dir)
-            words = "\n".join(toy.command_line() for toy in self.toys[:4])
+            shown = [toy.command_line() for toy in self.toys]
+            words = "\n".join(shown if len(shown) <= SHOWN_COMMANDS else [*shown[: SHOWN_COMMANDS - 1], "…"])
         except UsageError as error:
             self.toys, words = [], str(error)
+        self._offer(taken)
         self.query_one("#words", Static).update(words)
         self.query_one("#launch", Button).disabled = not self.toys
+        self.query_one("#launch", Button).label = f"Launch {len(self.toys)} toys" if len(self.toys) > 1 else "Launch"
+
+    def _offer(self, taken: set[str]) -> None:
+        """Show the fields that the losses take, each with what it is where it is left empty."""
+        toys = self.toys or self.views.toys({"loss": ", ".join(self.losses)}, self.app.run_dir)
+        defaults = self.views.default_texts(toys) | {"loss": ", ".join(self.views.DEFAULT_LOSSES)}
+        for name in self.views.FIELDS:
+            self.query_one(f"#row-{name}").display = name in taken
+            box = self.query_one(f"#{name}")
+            if isinstance(box, Choices):
+                box.default = defaults.get(name, "")
+            else:
+                box.placeholder = defaults.get(name, "")
 
     @on(Button.Pressed, "#launch")
     def action_launch(self) -> None:
@@ -111,7 +137,8 @@ class ToyScreen(SideBySide):
     ]
     PANELS: ClassVar = ("configuration", "loss")
     EMPTY: ClassVar = (
-        "No toy runs yet. Press n to start them: free points that learn by CE and by SC, beside their optimum."
+        "No toy runs yet. Press n to start them: free points that learn by CE, by SC or by any other objective, beside "
+        "their optimum."
     )
 
     def __init__(self, runs: list[Run] | None = None):
@@ -132,8 +159,9 @@ class ToyScreen(SideBySide):
         else:
             newest: dict[str, Run] = {}
             for run in toys[self.older :] + toys[: self.older]:
-                newest.setdefault(str(option(run, "loss")), run)
-            wanted = [newest[loss] for loss in sorted(newest)]
+                if len(newest) < COLUMNS:
+                    newest.setdefault(str(option(run, "loss")), run)
+            wanted = [newest[loss] for loss in sorted(newest, key=objectives.rank)]
         return [run.path for run in wanted[:COLUMNS]]
 
     def on_mount(self) -> None:

@@ -56,7 +56,11 @@ def excess(record: Record | None) -> str:
     seen = projection_of(record)
     where = optimum_name(record) if seen is None else f"{optimum_name(seen)} of the head's output"
     text = f"excess {number(now)}{spread} is left to train: 0 at the {where}"
-    return text if cost is None else f"{text}; the ReLU costs {number(cost)}, which is in the bound"
+    if cost is None:
+        return text
+    return (
+        f"{text}; the ReLU costs {number(cost)}, which is in the bound" if cost else f"{text}; the ReLU costs nothing"
+    )
 
 
 def errors(record: Record | None, fitted_at: int | None) -> str:
@@ -79,10 +83,16 @@ def similarities(record: Record | None) -> str:
     words = f"within classes γ is {number(within)} (1: collapsed)"
     if least is None or most is None:
         return words
-    text = f"between class means γ runs from {number(least)} to {number(most)}; {words}"
     if (seen := projection_of(record)) is not None:
-        return f"encoder: {text}. Head, which the loss sees: {similarities(seen)}"
-    return text
+        return f"γ kept: {_ranges(record)}; γ that the loss sees: {_ranges(seen)}"
+    return f"between class means γ runs from {number(least)} to {number(most)}; {words}"
+
+
+def _ranges(record: Record) -> str:
+    """Angular similarities in few words, for two outputs in one line."""
+    keys = ("class_mean_similarity.minimum", "class_mean_similarity.maximum", "within_class_similarity.mean")
+    least, most, within = (number(found) if (found := value(record, key)) is not None else "–" for key in keys)
+    return f"{least} to {most} between class means, {within} within"
 
 
 def gram(record: Record | None) -> str:
@@ -148,7 +158,7 @@ def configuration(record: Record | None) -> str:
         return spread
     text = f"{spread}; {distance(record)}"
     if (seen := projection_of(record)) is not None:
-        return f"encoder: {text}; head, which the loss sees: {distance(seen) or 'no optimum in so few dimensions'}"
+        return f"kept: {text}; the loss sees: {distance(seen) or 'no optimum in so few dimensions'}"
     if is_relu(record):
         floor = distance_from_optimum([ORTHOGONAL_SIMILARITY], simplex_similarity(int(classes)))
         text += f", which a ReLU keeps {floor:.0%} from the simplex"

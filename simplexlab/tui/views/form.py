@@ -4,11 +4,10 @@ import dataclasses
 import itertools
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from simplexlab import objectives
 from simplexlab.config import (
-    RECIPES,
     Experiment,
     as_typed,
     defaults_by_dataset,
@@ -21,39 +20,28 @@ from simplexlab.errors import UsageError, nearest
 from simplexlab.objectives import own
 from simplexlab.runs.folder import check_name
 
-# The options of an experiment, then those of the objectives, which are left to each objective's default.
-OWN = dataclasses.make_dataclass(
-    "OwnOptions",
+
+def _own_field(name: str, owners: list[tuple[objectives.Objective, objectives.Option]]) -> tuple[str, Any, Any]:
+    words = tuple(dict.fromkeys(word for _, option in owners for word in option.choices))
+    kind = Literal[words] if words else owners[0][1].type
+    defaults = {objective.name: option.default for objective, option in owners}
+    return name, kind | None, dataclasses.field(default=None, metadata={"defaults": defaults})
+
+
+# Options of the objectives, which are left to each objective's default.
+OWN = dataclasses.make_dataclass("OwnOptions", [_own_field(*named) for named in objectives.options().items()])
+FILE = dataclasses.make_dataclass(
+    "FileOptions",
     [
-        (
-            name,
-            owners[0][1].type | None,
-            dataclasses.field(
-                default=None,
-                metadata={
-                    "help": " ".join(f"{objective.name}: {option.help}" for objective, option in owners),
-                    "defaults": {objective.name: option.default for objective, option in owners},
-                },
-            ),
-        )
-        for name, owners in objectives.options().items()
-    ]
-    + [
-        ("loss_file", str, dataclasses.field(default="", metadata={"help": "File of a loss of your own, my_loss.py."})),
-        (
-            "option",
-            str,
-            dataclasses.field(
-                default="", metadata={"help": "Its options, NAME=VALUE, with spaces between those of one run."}
-            ),
-        ),
+        (name, str, dataclasses.field(default="", metadata={"help": words}))
+        for name, words in {
+            "loss_file": "File of a loss of your own, my_loss.py.",
+            "option": "Its options, NAME=VALUE, with spaces between those of one run.",
+        }.items()
     ],
 )
-FIELDS = {
-    field.name: field
-    for field in (*dataclasses.fields(Experiment), *dataclasses.fields(OWN))
-    if field.name not in ("run_dir", "options")
-}
+_LOSS, *_OTHERS = (field for field in dataclasses.fields(Experiment) if field.name not in ("run_dir", "options"))
+FIELDS = {field.name: field for field in (_LOSS, *dataclasses.fields(OWN), *_OTHERS, *dataclasses.fields(FILE))}
 # These hold one value: commas belong to it, or two runs cannot share it.
 SINGLE = ("devices", "data_dir", "name", "dataset")
 MOST_RUNS = 200
@@ -86,15 +74,48 @@ def words_of(field: dataclasses.Field) -> tuple[str, ...]:
     return ("on", "off") if field_type(field) is bool else field_choices(field)
 
 
-def default_text(name: str, dataset: str) -> str:
-    """The default of a field for a dataset, as text; "" where the default is none."""
+def losses_of(text: str) -> tuple[str, ...]:
+    """The objectives of the table that a text names; the default where it names none."""
+    found = tuple(word for part in text.split(",") if (word := part.strip()) in objectives.names())
+    return found or (Experiment().loss,)
+
+
+def takes(name: str, losses: tuple[str, ...]) -> bool:
+    """Whether a field is for the runs of one of these losses."""
+    owners = objectives.options().get(name)
+    return owners is None or any(objective.name in losses for objective, _ in owners)
+
+
+def default_text(name: str, dataset: str, losses: tuple[str, ...] = ()) -> str:
+    """The default of a field for a dataset, as text; "" where the default is none.
+
+    Args:
+        name: of the field.
+        dataset: "" is the default one.
+        losses: of the runs; () is the default one.
+    """
     field = FIELDS[name]
-    value = field.default
-    if value is None and "defaults" in field.metadata:
-        return ", ".join(dict.fromkeys(map(as_text, field.metadata["defaults"].values())))
-    if value is None:
-        value = RECIPES[Experiment(dataset=dataset or "digits").recipe].get(name)
-    return "" if value is None else as_text(value)
+    losses = losses or (Experiment().loss,)
+    if field.default is not None:
+        return as_text(field.default)
+    if "defaults" in field.metadata:
+        values = {loss: value for loss, value in field.metadata["defaults"].items() if loss in losses}
+    else:
+        experiment = Experiment(dataset=dataset or Experiment().dataset)
+        values = {loss: experiment.defaults(objectives.get(loss)).get(name) for loss in losses}
+    return joined({loss: "" if value is None else as_text(value) for loss, value in values.items()}, options_of(name))
+
+
+def joined(words: dict[str, str], choices: tuple[str, ...]) -> str:
+    """The words of several losses in one line: one where all are the same, else each with its loss before it.
+
+    Args:
+        words: by loss.
+        choices: of the field; where there are any, the words stand without their losses, as a row of them marks them.
+    """
+    if choices or len(set(words.values())) <= 1:
+        return ", ".join(dict.fromkeys(words.values()))
+    return ", ".join(f"{loss} {word}" for loss, word in words.items())
 
 
 def as_text(value: Any) -> str:
@@ -104,10 +125,15 @@ def as_text(value: Any) -> str:
     return format_value(value)
 
 
-def help_of(name: str) -> str:
-    """What a field means, its limits and its defaults."""
+def help_of(name: str, losses: tuple[str, ...] = ()) -> str:
+    """What a field means, its limits and its defaults; an objective's own option as some losses have it."""
     field = FIELDS[name]
-    parts = [field.metadata["help"]]
+    owners = {
+        owner.name: option.help
+        for owner, option in objectives.options().get(name, ())
+        if not losses or owner.name in losses
+    }
+    parts = [explained(owners) if owners else field.metadata["help"]]
     by_dataset = defaults_by_dataset(name)
     if by_dataset:
         parts.append(
@@ -118,6 +144,13 @@ def help_of(name: str) -> str:
     elif name not in SINGLE:
         parts.append("Several values with commas make one run each.")
     return " ".join(parts)
+
+
+def explained(helps: dict[str, str]) -> str:
+    """What an option is for several losses, told once where it is the same."""
+    if len(set(helps.values())) == 1:
+        return next(iter(helps.values()))
+    return " ".join(f"{loss}: {words}" for loss, words in helps.items())
 
 
 def texts_of(experiment: dict[str, Any]) -> dict[str, str]:

@@ -57,7 +57,7 @@ def _excess(record: Record, fitted_at: int | None, unit: str) -> str:
         return "Excess is loss less bound. No bound is known for this loss. So there is nothing to see here."
     first = f"This is what is left above the bound, in powers of ten: {number(now)}."
     second = "A straight line downwards is a fixed factor an iteration."
-    if cost is None:
+    if not cost:
         return f"{first} {second} It is 0 only at the optimum itself."
     return f"{first} {second} What the ReLU costs, {number(cost)}, is in the bound already: no training goes below it."
 

@@ -71,7 +71,7 @@ def loss_chart(
         colour: of the loss.
     """
     now = record_before(records, at)
-    series = [bound_series("without ReLU", records, "free_bound", "frame", now)]
+    series = [bound_series("no ReLU", records, "free_bound", "frame", now)]
     series.append(bound_series("bound", records, "bound", "ideal", now))
     series = [one for one in series if len(one.x)]
     series.append(Series("loss", *column(records, "loss"), colour=colour, now=now_text(now, "loss", 4)))

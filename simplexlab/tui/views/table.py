@@ -66,6 +66,7 @@ NARROW_NAMES = {
     "far": "far",
 }
 SORTABLE = ("age", "name", "state", "loss", "corrupt", "progress", "train_error", "excess", "far", "fit")
+LONGEST_DATASET, LONGEST_LOSS = 12, 14
 SPARKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 8
 
@@ -80,8 +81,8 @@ def cells(run: Run, marked: bool, narrow: bool, room: int = 80) -> dict[str, Tex
         "mark": Text("●" if marked else " "),
         "state": Text(f"{sign} {'version' if row['state'] == 'unknown version' else row['state']}", STYLES[style]),
         "name": Text(shortened(run.name, room)),
-        "dataset": Text(dataset[:16]),
-        "loss": Text(shortened(of_run(run.config).name, 8) if row["loss"] else "–"),
+        "dataset": Text(shortened(dataset, LONGEST_DATASET)),
+        "loss": Text(shortened(of_run(run.config).name, 8 if narrow else LONGEST_LOSS) if row["loss"] else "–"),
         "corrupt": Text("–" if row["corrupt"] is None else f"{row['corrupt']:g}"),
         "progress": Text(progress(run, 3 if narrow else 10)),
         "train_error": Text("–" if row["train_error"] is None else f"{row['train_error']:.1%}", justify="right"),
@@ -161,7 +162,10 @@ def headline(run: Run, unreadable: int = 0, width: int = 140) -> Text:
             f"  {options.get('loss')} · {options.get('classes')} classes in {options.get('dimension')} dimensions"
         )
     elif options:
-        text.append(f"  {options.get('dataset')} · {options.get('loss')} · corruption {options.get('corrupt')}")
+        corrupt = options.get("corrupt")
+        share = f"{corrupt:g}" if isinstance(corrupt, int | float) else "–"
+        title = of_run(run.config).name
+        text.append(f"  {options.get('dataset')} · {title} · {'corruption' if width >= 100 else 'p'} {share}")
     if unreadable:
         text.append(f"  {unreadable} metrics lines are damaged", STYLES["bad"])
     if run.status.message:

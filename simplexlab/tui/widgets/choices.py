@@ -78,6 +78,8 @@ class Choices(Static, can_focus=True):
     def value(self, text: str) -> None:
         words = [word.strip() for word in text.split(",")]
         self._choose([word for word in self.words if word in words])
+        if self.chosen and self.word not in self.chosen:
+            self.cursor = self.words.index(self.chosen[0])
 
     def action_move(self, by: int) -> None:
         """Move between the words."""

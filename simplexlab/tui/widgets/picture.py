@@ -103,28 +103,36 @@ class Picture(Widget, can_focus=True):
         return list(text.render(self.app.console, end=""))
 
 
-LEGIBLE = 5  # letters
+LEGIBLE, SHORTEST = 7, 3  # letters
 Entry = tuple[str, str, str, str]  # sign, its colour, words, number
 
 
-def arrange(entries: list[Entry], room: int, most: int = 1) -> list[list[Segment]]:
+def arrange(entries: list[Entry], room: int, most: int = 1, names_first: bool = False) -> list[list[Segment]]:
     """A legend in at most so many lines: words are shortened until all of it fits, numbers never are.
 
     A second line is taken only where the words would lose their meaning without it. Words that begin alike lose their
-    beginning, so that they can be told apart.
+    beginning, so that they can be told apart. Where words and numbers have no room together, one of them goes.
+
+    Args:
+        entries: sign, colour, words and number of each.
+        room: columns of a line.
+        most: lines.
+        names_first: whether the numbers go, of entries that have words, or else the words.
     """
     longest = max((len(words) for *_, words, _ in entries), default=0)
-    for lines, shortest in ((1, LEGIBLE), (most, 3), (most, 0)):
-        for length in (*range(longest, max(shortest, 3) - 1, -1), *([0] if not shortest else [])):
-            made = _lines(entries, _shortened([words for *_, words, _ in entries], length), room)
+    named = [(sign, ink, words, "" if words else now) for sign, ink, words, now in entries]
+    numbered = [(sign, ink, "", now) for sign, ink, _, now in entries]
+    ways = [(entries, 1, LEGIBLE), (entries, most, SHORTEST)]
+    ways += [(named, most, SHORTEST)] if names_first else []
+    for shown, lines, shortest in ways:
+        for length in range(longest, shortest - 1, -1):
+            made = _lines(shown, _shortened([words for *_, words, _ in shown], length), room)
             if len(made) <= lines:
                 return made
-    return made[:most]
+    return _lines(numbered, [""] * len(entries), room)[:most]
 
 
 def _shortened(texts: list[str], longest: int) -> list[str]:
-    if not longest:
-        return ["" for _ in texts]
     cut = [words if len(words) <= longest else words[: longest - 1] + "…" for words in texts]
     if len(set(cut)) < len(set(texts)):
         cut = [words if len(words) <= longest else "…" + words[len(words) - longest + 1 :] for words in texts]
