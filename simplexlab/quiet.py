@@ -25,6 +25,14 @@ rm -f "$1"
 """
 
 
+_quiet = 0  # how many blocks hold back what is written to stderr
+
+
+def stderr_is_quiet() -> bool:
+    """Whether what is written to stderr now is held back."""
+    return _quiet > 0
+
+
 @contextlib.contextmanager
 def quiet_stderr(*, watched: bool = False, log: Path | None = None) -> Iterator[None]:
     """Hold back what C++ libraries write to file descriptor 2; show it if the block raises.
@@ -35,7 +43,9 @@ def quiet_stderr(*, watched: bool = False, log: Path | None = None) -> Iterator[
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.stderr.flush()
+    global _quiet
     saved = os.dup(2)
+    _quiet += 1
     with contextlib.ExitStack() as stack:
         held = stack.enter_context(tempfile.NamedTemporaryFile())
         if watched:
@@ -52,6 +62,7 @@ def quiet_stderr(*, watched: bool = False, log: Path | None = None) -> Iterator[
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+            _quiet -= 1
 
 
 @contextlib.contextmanager

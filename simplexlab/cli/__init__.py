@@ -8,6 +8,7 @@ import signal
 import sys
 
 from simplexlab.after_import import after_import
+from simplexlab.asides import asides
 from simplexlab.errors import RunError, UsageError
 from simplexlab.files import reason
 from simplexlab.memory import has_address_limit
@@ -22,7 +23,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
     with printable_output():
         try:
-            return _command(sys.argv[1:] if arguments is None else arguments)
+            with asides() as held_back:
+                code = _command(sys.argv[1:] if arguments is None else arguments)
+                if code == 2:
+                    held_back.drop()
+                return code
         except UsageError as error:
             return _fail(str(error), 2)
         except RunError as error:

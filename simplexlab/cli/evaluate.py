@@ -1,11 +1,11 @@
 """`simplexlab evaluate`: the final numbers of a run, recomputed."""
 
-import sys
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from simplexlab.cli.common import Json, Trust, print_json
+from simplexlab.errors import RunError
 
 
 def evaluate(
@@ -32,6 +32,7 @@ def evaluate(
         out.print(statistics_table(record))
         if not differences:
             out.print("\nEvery number agrees with result.json.")
-    for key, (old, new) in differences.items():
-        print(f"simplexlab: {key} is {old} in result.json and {new} here", file=sys.stderr)
-    return 1 if differences else 0
+    if differences:
+        told = "; ".join(f"{key} is {old} there and {new} here" for key, (old, new) in differences.items())
+        raise RunError(f"result.json says other numbers: {told}")
+    return 0

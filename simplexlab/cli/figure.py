@@ -1,13 +1,13 @@
 """`simplexlab figure`: the paper's figures, each as PNG, SVG and the JSON of its numbers."""
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter, validators
 
+from simplexlab.asides import notice
 from simplexlab.cli.common import Json, WholeNumber, output_errors, print_json, usage_errors
 from simplexlab.errors import UsageError
 
@@ -50,7 +50,7 @@ def toys(
 
     folders = [run if run is None else find_run(run, run_dir) for run in (sc, ce)]
     if None in folders:
-        print("Running the toys; this takes some ten seconds.", file=sys.stderr)
+        notice("Running the toys; this takes some ten seconds.")
     save(toy_rows.draw, toy_rows.toy_rows(*folders, seed=seed), stem, style, json)
 
 

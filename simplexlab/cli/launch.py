@@ -15,6 +15,7 @@ from typing import IO, Annotated
 
 from cyclopts import Parameter
 
+from simplexlab.asides import notice
 from simplexlab.cli.common import WholeNumber
 from simplexlab.errors import UsageError
 
@@ -39,10 +40,10 @@ def launch(
         raise UsageError(f"{given}; it takes train or resume: simplexlab launch --workers 2 -- train --loss ce")
     ports = _free_ports(workers)
     addresses = [f"127.0.0.1:{port}" for port in ports]
-    print(f"the workers listen on all interfaces, ports {', '.join(map(str, ports))}, until they end", file=sys.stderr)
+    notice(f"the workers listen on all interfaces, ports {', '.join(map(str, ports))}, until they end")
     gpus = _gpus()
     if gpus and len(gpus) < workers:
-        print(f"{len(gpus)} GPU for {workers} workers: all compute on the CPU", file=sys.stderr)
+        notice(f"{len(gpus)} GPU for {workers} workers: all compute on the CPU")
     processes: list[subprocess.Popen] = []
     with contextlib.ExitStack() as files, _signals() as received:
         logs: list[IO[bytes]] = []

@@ -1,10 +1,10 @@
 """`simplexlab resume`."""
 
-import sys
 from typing import Annotated
 
 from cyclopts import Parameter
 
+from simplexlab.asides import notice
 from simplexlab.cli.common import Json, Trust, WholeNumber
 from simplexlab.cli.train import progress, report
 
@@ -30,5 +30,5 @@ def resume(
     total = max(iterations or 0, status.total)
     result = training.resume(folder, lambda: progress(total), iterations=iterations, trust=trust)
     if status.state == "finished" and found.result is not None and iterations in (None, status.total):
-        print(f"{folder.name} is finished after {status.iteration} iterations; nothing is left to do", file=sys.stderr)
+        notice(f"{folder.name} is finished after {status.iteration} iterations; nothing is left to do")
     return report(result, folder.parent, json=json)

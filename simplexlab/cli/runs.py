@@ -14,9 +14,9 @@ from simplexlab.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
+    from simplexlab.cli.tables import Column
     from simplexlab.runs import Run
 
 runs = App(name="runs", help_epilogue="Example: simplexlab runs --sort excess\n")
@@ -50,7 +50,7 @@ def list_(
     if run_dir != "runs" and not Path(run_dir).is_dir():
         raise UsageError(f"--run-dir {run_dir} is not a folder")
     key = sort.replace("-", "_")
-    rows = sorted((summarise(run) for run in list_runs(run_dir)), key=lambda row: row["run"])
+    rows = sorted((summarise(run) for run in list_runs(run_dir, brief=True)), key=lambda row: row["run"])
     known = sorted((row for row in rows if row[key] is not None), key=lambda row: row[key], reverse=reverse)
     rows = known + [row for row in rows if row[key] is None]
     if json:
@@ -61,10 +61,13 @@ def list_(
         print(f"No runs in {run_dir} yet; simplexlab train --loss ce --corrupt 0.2 makes one.")
         return
 
-    from simplexlab.cli.tables import console
+    from simplexlab.cli.tables import LongTable, console
 
     out = console()
-    out.print(_runs_table(rows, out.width))
+    now = datetime.datetime.now(datetime.UTC)
+    cells = (_cells(row, out.width, now) for row in rows)
+    styles = (STATE_STYLES.get(row["state"], "") for row in rows)
+    out.print(LongTable(_columns(out.width), 1, cells, styles))
 
 
 @runs.command(help_epilogue="Example: simplexlab runs show digits-ce-0.2-s0\n")
@@ -104,36 +107,35 @@ def show(
     _print_run(found, numbers)
 
 
-def _runs_table(rows: list[dict[str, Any]], width: int) -> "Table":
-    from rich.table import Table
-    from rich.text import Text
+def _columns(width: int) -> "list[Column]":
+    from simplexlab.cli.tables import Column
 
-    is_wide = width >= 110
-    gap = 2 if is_wide else 1  # at 80 columns, so that the default names need no second line
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0))
-    table.add_column("state", no_wrap=True)
-    table.add_column("run", overflow="fold", min_width=12)
-    if is_wide:
-        table.add_column("dataset", overflow="ellipsis", max_width=20, no_wrap=True)
-    table.add_column("loss", no_wrap=True)
-    for heading in ("corrupt", "iteration", "train", "test", "excess", "fit", *(["seconds", "age"] if is_wide else [])):
-        table.add_column(heading, justify="right", no_wrap=True)
-    now = datetime.datetime.now(datetime.UTC)
-    for row in rows:
-        table.add_row(
-            Text(row["state"], STATE_STYLES.get(row["state"], "")),
-            Text(row["run"]),
-            *([Text(row["dataset"] or UNKNOWN)] if is_wide else []),
-            Text(row["loss"] or UNKNOWN),
-            _shown(row["corrupt"], "g"),
-            f"{_short(row['iteration'])}/{_short(row['total'])}",
-            _shown(row["train_error"], ".1%"),
-            _shown(row["test_error"], ".1%"),
-            _shown(row["excess"], ".3g"),
-            _fit(row),
-            *([_shown(row["seconds"], ".0f"), _age(row["created"], now)] if is_wide else []),
-        )
-    return table
+    wide = width >= 110
+    numbers = ["corrupt", "iteration", "train", "test", "excess", "fit", *(["seconds", "age"] if wide else [])]
+    return [
+        Column("state"),
+        Column("run"),
+        *([Column("dataset", most=20)] if wide else []),
+        Column("loss", most=24),
+        *(Column(heading, right=True) for heading in numbers),
+    ]
+
+
+def _cells(row: dict[str, Any], width: int, now: datetime.datetime) -> list[str]:
+    wide = width >= 110
+    return [
+        row["state"],
+        row["run"],
+        *([row["dataset"] or UNKNOWN] if wide else []),
+        row["loss"] or UNKNOWN,
+        _shown(row["corrupt"], "g"),
+        f"{_short(row['iteration'])}/{_short(row['total'])}",
+        _shown(row["train_error"], ".1%"),
+        _shown(row["test_error"], ".1%"),
+        _shown(row["excess"], ".3g"),
+        _fit(row),
+        *([_shown(row["seconds"], ".0f"), _age(row["created"], now)] if wide else []),
+    ]
 
 
 def _print_run(run: "Run", numbers: dict[str, Any]) -> None:

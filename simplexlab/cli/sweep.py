@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from simplexlab.asides import progress_begins
 from simplexlab.cli.common import Json, WholeNumber, print_json
 from simplexlab.config import parse_devices
 from simplexlab.errors import RunError, UsageError
@@ -240,6 +241,7 @@ class _Progress:
         left = self._left()
         line = f"{self.ended}/{self.total} {event.name} {event.state}{seconds}{detail}"
         if self.bar is None:
+            progress_begins()
             print(line + (f"; {left}" if left else ""), file=sys.stderr, flush=True)
         else:
             if event.state != "finished":

@@ -1,13 +1,17 @@
 """Tables that several commands print: the statistics of a configuration, each beside its optimum."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rich.console import Console
+from rich.cells import cell_len, chop_cells, set_cell_size
+from rich.console import Console, ConsoleOptions
+from rich.segment import Segment
+from rich.style import Style
 from rich.table import Table
 
 from simplexlab import text
+from simplexlab.text import one_line, printable
 
 if TYPE_CHECKING:
     from simplexlab.geometry import Statistic
@@ -19,6 +23,68 @@ def console() -> Console:
     """The console for results: stdout, 80 columns wide where it is not a terminal."""
     printer = text.console()
     return printer if printer.is_terminal else text.console(width=max(80, printer.width))
+
+
+class Column(NamedTuple):
+    """A column of a `LongTable`.
+
+    Attributes:
+        heading: what stands above it.
+        right: its cells stand at its right edge.
+        most: of a cell that is wider the end is cut.
+    """
+
+    heading: str
+    right: bool = False
+    most: int = 80
+
+
+class LongTable:
+    """A table of thousands of rows, which rich's own takes seconds to lay out; it fits the terminal.
+
+    Args:
+        columns: its columns.
+        folds: which of them takes the width that the others leave; a cell that is longer goes on in the next line.
+        rows: a cell for each column, a row.
+        styles: style of the first cell of each row.
+    """
+
+    NARROWEST = 12  # of the column that folds
+
+    def __init__(self, columns: Sequence[Column], folds: int, rows: Iterable[Sequence[str]], styles: Iterable[str]):
+        self.columns, self.folds = columns, folds
+        self.rows = [[column.heading for column in columns], *([_clean(cell) for cell in row] for row in rows)]
+        self.styles = ["bold", *styles]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
+        gap = " " * (2 if options.max_width >= 110 else 1)  # at 80, so that the default names need no second line
+        widths = [max(map(cell_len, cells)) for cells in zip(*self.rows, strict=True)]
+        widths = [min(width, column.most) for width, column in zip(widths, self.columns, strict=True)]
+        others = sum(widths) - widths[self.folds] + len(gap) * (len(widths) - 1)
+        room = widths[self.folds] = min(widths[self.folds], max(options.max_width - others, self.NARROWEST))
+        indent = " " * (sum(widths[: self.folds]) + len(gap) * self.folds)
+        bold, *styles = map(Style.parse, self.styles)
+        for row, style in zip(self.rows, (bold, *styles), strict=True):
+            first, *more = chop_cells(row[self.folds], room) or [""]
+            cells = [*row[: self.folds], first, *row[self.folds + 1 :]]
+            start, *rest = map(_fitted, cells, widths, [column.right for column in self.columns])
+            yield Segment(start, style)
+            yield Segment(gap + gap.join(rest).rstrip(), bold if style is bold else None)
+            yield Segment.line()
+            for line in more:
+                yield Segment(indent + line)
+                yield Segment.line()
+
+
+def _clean(cell: str) -> str:
+    return cell if cell.isascii() and cell.isprintable() else one_line(printable(cell))
+
+
+def _fitted(cell: str, width: int, right: bool) -> str:
+    spaces = width - cell_len(cell)
+    if spaces < 0:
+        return f"{set_cell_size(cell, width - 1)}…"
+    return " " * spaces + cell if right else cell + " " * spaces
 
 
 def statistics_table(record: dict[str, Any], title: str | None = None, rows: "Iterable[Statistic]" = ()) -> Table:
@@ -127,16 +193,17 @@ def summary_rows(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "bound", "none is known for this objective"
     elif result.get("final_loss") is not None:
         yield "bound", bound_words(result)
+    if result.get("excess") is not None:
         error = result.get("excess_standard_error")
         yield "excess over it", f"{result['excess']:.4g}" + ("" if error is None else f" ± {error:.2g}")
-    if result.get("free_bound") is not None:
+    if result.get("free_bound") is not None and result.get("gap_architecture") is not None:
         words = f"{result['gap_architecture']:.4g} of the bound: without the ReLU it is {result['free_bound']:.6g}"
         yield "cost of the ReLU", words
 
 
 def time_to_fit(result: dict[str, Any]) -> str:
     """When the given labels were fitted, and by which classifier that is judged."""
-    judged = f"by {POLICIES[result['fit_policy']]}"
+    judged = f"by {POLICIES.get(result['fit_policy'], result['fit_policy'])}"
     if result["tolerance"]:
         judged += f", train error ≤ {result['tolerance']:.2%}"
     if result["time_to_fit"] is None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from simplexlab import objectives
+from simplexlab.asides import progress_begins
 from simplexlab.cli.common import Json, WholeNumber, print_json, whole_number
 from simplexlab.cli.toy_labels import labels
 from simplexlab.config import as_typed
@@ -241,6 +242,7 @@ def _progress(total: int) -> "Iterator[Callable[[dict[str, Any]], None]]":
     if not console.is_terminal:
 
         def line(record: dict[str, Any]) -> None:
+            progress_begins()
             print(f"step {record['iteration']}/{total}  {_numbers(record)}", file=sys.stderr, flush=True)
 
         yield line

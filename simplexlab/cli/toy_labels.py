@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from simplexlab.asides import progress_begins
 from simplexlab.cli.common import Json, WholeNumber, print_json
 from simplexlab.errors import UsageError
 from simplexlab.toy.labels import LOSSES, LabelToy
@@ -75,6 +76,7 @@ def labels(
 
     def tell(row: dict[str, Any]) -> None:
         fit = "never" if row["censored"] else row["time_to_fit"]
+        progress_begins()
         print(f"{next(done)}/{total} {row['run']}: {fit}", file=sys.stderr, flush=True)
 
     rows = fit_labels(options, chosen, levels, every_seed, tell)

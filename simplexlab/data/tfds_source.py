@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from simplexlab.asides import notice
 from simplexlab.data.archives import Archive, archives_of, find_archives, host_answers, manual_source
 from simplexlab.data.dataset import Dataset
 from simplexlab.dataset_name import tfds_names
@@ -143,7 +144,7 @@ class TfdsSet:
         import tensorflow_datasets as tfds
         from tensorflow_datasets.core.download import downloader
 
-        print(f"preparing {self.name} in {self.folder}", file=sys.stderr)
+        notice(f"preparing {self.name} in {self.folder}")
         tfds.display_progress_bar(sys.stderr.isatty())
         downloader.MAX_RETRIES = 3  # the 10 of TFDS take minutes when the connection breaks
         try:
@@ -196,7 +197,7 @@ class TfdsSet:
         if missing:
             size = sum(archive.size or 0 for archive in missing)
             host = urllib.parse.urlsplit(missing[0].url).hostname
-            print(f"downloading {size / 2**20:,.0f} MiB from {host}", file=sys.stderr)
+            notice(f"downloading {size / 2**20:,.0f} MiB from {host}")
         self.prepare(found, download=bool(missing))
 
     def _missing_message(self, missing: list[Archive], problems: list[str]) -> str:
@@ -327,7 +328,7 @@ def import_archives(name: str, files: Iterable[str | Path], data_dir: str | Path
         if None not in problems.values():
             by_name = problems.get(file.name) or (problems.popitem()[1] if len(problems) == 1 else None)
             raise UsageError(by_name or f"{file} is none of the archives of {name}: {', '.join(problems)}")
-        print(f"checked {file}", file=sys.stderr)
+        notice(f"checked {file}")
     found, problems = source.find_archives(files)
     missing = [archive.filename for archive in source.archives if archive not in found]
     if missing:

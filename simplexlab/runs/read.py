@@ -1,11 +1,12 @@
 """Read run folders, whatever state they are in."""
 
+import contextlib
 import difflib
 import json
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,10 +18,11 @@ from simplexlab.files import open_binary, read_file, reason
 from simplexlab.npz import NpzReader
 from simplexlab.runs import folder
 from simplexlab.runs.folder import FORMAT, STATES, Locked, LocksUnsupported, parse_line, take_lock
-from simplexlab.runs.record import FILES, METRICS, checked, flaw
+from simplexlab.runs.record import FILES, METRICS, NEEDED_RESULT, checked, flaw
 
 # Without a lock to ask, a run whose heartbeat is older than this is dead.
 HEARTBEAT_LIMIT_SECONDS = 60.0
+LONGEST_LINE = 1 << 24  # bytes of a line of metrics, as far as it is looked for
 CANNOT_BE_READ = "cannot be read"
 DEAD_MESSAGE = "the process ended without a word (killed?)"
 
@@ -74,9 +76,14 @@ class Run:
     damage: tuple[str, ...] = ()
 
 
-def read_run(path: str | Path) -> Run:
-    """Read the run folder `path`; never raises for what it finds or does not find there."""
-    run = read_as_written(path)
+def read_run(path: str | Path, *, brief: bool = False) -> Run:
+    """Read the run folder `path`; never raises for what it finds or does not find there.
+
+    Args:
+        path: the folder.
+        brief: leave out `metrics` where `result` says all that a table needs, which spares a third of the time.
+    """
+    run = read_as_written(path, brief=brief)
     return settle(run, is_fresh(run.status))
 
 
@@ -106,13 +113,17 @@ def sound(runs: Iterable[Run]) -> tuple[list[Run], list[LeftOut]]:
     return kept, left_out
 
 
-def list_runs(run_dir: str | Path) -> list[Run]:
+def list_runs(run_dir: str | Path, *, brief: bool = False) -> list[Run]:
     """Read every run folder in `run_dir`, sorted by name; a folder that does not exist holds none.
+
+    Args:
+        run_dir: the folder.
+        brief: as of `read_run`.
 
     Raises:
         OSError: the folder is there and cannot be read.
     """
-    return [read_run(path) for path in run_paths(run_dir)]
+    return [read_run(path, brief=brief) for path in run_paths(run_dir)]
 
 
 def run_paths(run_dir: str | Path) -> list[Path]:
@@ -151,9 +162,9 @@ def find_run(run: str | Path, run_dir: str | Path = "runs") -> Path:
 def read_last_metrics(path: str | Path) -> dict[str, Any] | None:
     """The last record of a run's `metrics.jsonl`, found from its end; None if there is none."""
     try:
-        with open_binary(Path(path, folder.METRICS_FILE)) as file:
+        with open_binary(f"{path}/{folder.METRICS_FILE}") as file:
             size = file.seek(0, os.SEEK_END)
-            for block in (1 << 13, 1 << 16, 1 << 20, 1 << 24):
+            for block in (1 << 13, 1 << 16, 1 << 20, LONGEST_LINE):
                 file.seek(max(0, size - block))
                 for line in reversed(file.read(block).split(b"\n")):
                     if (record := parse_line(line)) is not None:
@@ -163,6 +174,18 @@ def read_last_metrics(path: str | Path) -> dict[str, Any] | None:
     except OSError:
         pass
     return None
+
+
+def first_metrics(path: str | Path) -> Iterator[dict[str, Any]]:
+    """The records of a run's `metrics.jsonl` from its beginning, each read when it is asked for, as far as they go.
+
+    A line without an iteration is passed over, and so is a value that is not as `record.METRICS` states it.
+    """
+    with contextlib.suppress(OSError), open_binary(f"{path}/{folder.METRICS_FILE}") as file:
+        while (line := file.readline(LONGEST_LINE)).endswith(b"\n"):
+            record = checked(parse_line(line) or {}, METRICS)[0]
+            if "iteration" in record:
+                yield record
 
 
 def read_labels(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
@@ -209,7 +232,7 @@ def read_log(path: str | Path, lines: int = 20) -> list[str]:
         return []
 
 
-def read_as_written(path: str | Path) -> Run:
+def read_as_written(path: str | Path, *, brief: bool = False) -> Run:
     """Read a run folder and believe its status; `settle` asks whether its process still lives."""
     path = Path(path)
     name = path.name or path.resolve().name
@@ -221,8 +244,9 @@ def read_as_written(path: str | Path) -> Run:
     if made_by > FORMAT:
         message = f"made by a newer simplexlab (run format {made_by}, this one reads {FORMAT}); update simplexlab"
         return Run(path=path, name=name, config=config or {}, status=Status(state="unknown version", message=message))
-    metrics = read_last_metrics(path)
     result, of_result = _read_checked(path, folder.RESULT_FILE)
+    is_enough = brief and result is not None and not of_result and result.keys() >= NEEDED_RESULT
+    metrics = None if is_enough else read_last_metrics(path)
     return Run(
         path=path,
         name=name,
@@ -316,7 +340,7 @@ def _has_writer(path: Path) -> bool | None:
 def _read_json(path: Path, name: str) -> tuple[dict[str, Any] | None, list[str]]:
     """The object in a file of a run, and what is wrong with the file; None and nothing where there is none."""
     try:
-        content = read_file(path / name)
+        content = read_file(f"{path}/{name}")
     except (FileNotFoundError, NotADirectoryError):
         return None, []
     except OSError as error:

@@ -14,6 +14,7 @@ QUANTILES = ("q05", "q25", "q50", "q75", "q95")
 SHOWN = ("mean", "q05", "q95")  # of a distribution, in tables and charts
 MOST_CLASSES = 2**15  # readers make a simplex of so many vertices
 LARGEST_WHOLE, LARGEST_NUMBER = 2**53, 1e300  # beyond them other programs read other numbers
+PLAIN = {"whole": int, "number": float, "truth": bool}  # what values of these kinds mostly are
 
 
 class Key(NamedTuple):
@@ -68,7 +69,7 @@ MEASURED = {
     "norms": Key("numbers", "norms of the representations", optional=True),
     "simplex_deviation": Key("numbers", "how far the class means are from a simplex", optional=True),
     "conditions": Key("numbers", "how far the equality conditions of the theorem are from holding", optional=True),
-    "optimum": Key("any", "value of each statistic at the optimum", optional=True),
+    "optimum": Key("numbers", "value of each statistic at the optimum", optional=True),
     "optimum_name": Key("text", "what that configuration is", optional=True),
 }
 # Of the output of a projection head, which the loss sees; the keys outside are of the encoder, which is kept.
@@ -98,6 +99,10 @@ RESULT = {
     **MEASURED,
     "seconds": Key("number", "time that the run took", **COUNT),
 }
+NEEDED_RESULT = frozenset(
+    [name for name, key in RESULT.items() if not key.optional] + ["time_to_fit", "fit_lower", "final_loss"]
+)
+"""What the result of a run that has finished cannot do without."""
 EXPERIMENT = {
     "loss": Key("text", "name of the objective, or the path of its file"),
     "corrupt": Key("number", "fraction of the training labels that are corrupted", **SHARE),
@@ -255,7 +260,11 @@ def checked(record: Mapping[str, Any], keys: Mapping[str, Key], within: str = ""
         # What thousands of runs are full of is looked at without a call.
         if key is None or (value is None and key.optional) or (key.kind == "text" and type(value) is str):
             pass
-        elif not (key.kind == "number" and type(value) is float and key.minimum <= value <= key.maximum):
+        elif not (
+            type(value) is PLAIN.get(key.kind)
+            and key.minimum <= value <= key.maximum
+            and (key.kind != "whole" or -LARGEST_WHOLE <= value <= LARGEST_WHOLE)
+        ):
             problem = _problem(key, value)
             if problem:
                 wrong.append(f"{within}{name} {problem}")
@@ -282,8 +291,7 @@ def flaw(config: Mapping[str, Any], result: Mapping[str, Any] | None, state: str
         return None
     if result is None:
         return "result.json is missing"
-    needed = [name for name, key in RESULT.items() if not key.optional] + ["time_to_fit", "fit_lower", "final_loss"]
-    if lacking := [name for name in needed if name not in result]:
+    if lacking := [name for name in RESULT if name in NEEDED_RESULT and name not in result]:
         return f"result.json lacks {lacking[0]}"
     fitted, lower = result["time_to_fit"], result["fit_lower"]
     if fitted is not None and lower is not None and not lower < fitted:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from simplexlab import objectives
+from simplexlab.asides import AT_ONCE
 from simplexlab.config import Experiment, parse_devices
 from simplexlab.errors import RunError, UsageError
 from simplexlab.objectives import own
@@ -190,7 +191,7 @@ class _Pool:
     def stop(self) -> None:
         """Ask the runs to stop and wait until they have; a second interrupt hurries them, a third kills them."""
         self.stopping = True
-        logger.warning(STOPPING)
+        logger.warning(STOPPING, extra=AT_ONCE)
         for urgency in URGENCIES:
             with contextlib.suppress(KeyboardInterrupt):
                 for slot in self.slots:

@@ -27,6 +27,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from simplexlab import __version__
+from simplexlab.asides import AT_ONCE
 from simplexlab.config import Experiment
 from simplexlab.dataset_name import dataset_kind
 from simplexlab.errors import RunError, UsageError
@@ -212,7 +213,7 @@ class _Tasks:
         self.client.cancel([self.futures.pop(name) for name in self.futures.keys() - self.started])
         if self.scheduler_lost or not self.futures:
             return
-        logger.warning(STOPPING)
+        logger.warning(STOPPING, extra=AT_ONCE)
         for urgency in URGENCIES:
             with contextlib.suppress(KeyboardInterrupt):
                 with contextlib.suppress(OSError):  # a worker, or the scheduler, is lost meanwhile
@@ -262,7 +263,7 @@ def _check_workers(client: "Client", order: _Order) -> None:
     # A function that every Python has, as a worker may have no simplexlab.
     versions = client.run(pydoc.locate, "simplexlab.__version__", on_error="return")
     if not versions:
-        logger.warning("the scheduler has no workers yet; the runs wait for the first")
+        logger.warning("the scheduler has no workers yet; the runs wait for the first", extra=AT_ONCE)
     for worker, version in versions.items():
         if isinstance(version, Exception):
             raise RunError(f"the worker {worker} {_cannot_run(version)}")

@@ -12,7 +12,7 @@ from simplexlab import geometry, objectives
 from simplexlab.config import as_typed, flag
 from simplexlab.dataset_name import dataset_title
 from simplexlab.errors import UsageError
-from simplexlab.runs import Run, read_metrics
+from simplexlab.runs import Run, first_metrics
 from simplexlab.sweep.curves import Table
 from simplexlab.sweep.table import applies, varied_settings
 
@@ -150,10 +150,11 @@ def _median(values: Any) -> float | None:
 
 def _excess_left(run: Run) -> float | None:
     """The last excess over that of the first evaluation, at least 0; None where no floor is known."""
-    excesses = [line["excess"] for line in read_metrics(run.path) if line.get("excess") is not None]
-    if len(excesses) < 2 or not excesses[0] > 0:
+    first = next((line for line in first_metrics(run.path) if line.get("excess") is not None), None)
+    last, at = run.result.get("excess"), run.result.get("evaluated_at")
+    if first is None or last is None or at is None or not (first["excess"] > 0 and at > first["iteration"]):
         return None
-    return max(0.0, excesses[-1] / excesses[0])
+    return max(0.0, last / first["excess"])
 
 
 def _verdict(row: dict[str, Any], simplex: float) -> dict[str, Any]:

@@ -45,7 +45,7 @@ def collect(paths: Iterable[str | Path], run_dir: str | Path = "runs") -> list[R
     for path in map(Path, paths):
         if (path / SWEEP_FILE).exists():
             found = _runs_of(SweepFolder(path))
-        elif not (found := list_runs(path)):
+        elif not (found := list_runs(path, brief=True)):
             found = [read_run(find_run(path, run_dir))]
         runs |= {run.path.resolve(): run for run in found if run.config.get("kind") != "toy"}
     kept, left_out = sound(runs.values())
@@ -80,7 +80,7 @@ def _tell(left_out: Sequence[LeftOut]) -> None:
 def _runs_of(sweep: SweepFolder) -> list[Run]:
     runs = []
     for name, experiment in sweep.experiments.items():
-        run = read_run(sweep.path / name)
+        run = read_run(sweep.path / name, brief=True)
         if run.status.state == "missing":
             run = replace(run, config={"kind": "train", "experiment": experiment.to_dict()})
         runs.append(run)
@@ -97,7 +97,8 @@ def rows(runs: list[Run]) -> list[dict[str, Any]]:
         of a distribution the mean. What a run does not have, or is not finite, is None.
     """
     experiments = [run.config["experiment"] for run in runs]
-    statistics = statistic_keys(runs)
+    newest = [latest(run) for run in runs]
+    statistics = _known_statistics(runs, newest)
     keys = [*AXES, *(key for key in varied_options(runs) if key not in AXES)]
     return [
         {
@@ -105,21 +106,25 @@ def rows(runs: list[Run]) -> list[dict[str, Any]]:
             **{key: experiment.get(key) for key in keys},
             "state": run.status.state,
             "iterations": run.status.iteration,
-            **_numbers(run),
-            **{key: _statistic(run, key) for key in statistics},
+            **_numbers(run, numbers),
+            **{key: _statistic(numbers, key) for key in statistics},
         }
-        for run, experiment in zip(runs, experiments, strict=True)
+        for run, experiment, numbers in zip(runs, experiments, newest, strict=True)
     ]
 
 
 def statistic_keys(runs: list[Run]) -> list[str]:
     """Keys of the statistics that any of the runs has, in the order of the catalogue."""
+    return _known_statistics(runs, [latest(run) for run in runs])
+
+
+def _known_statistics(runs: list[Run], newest: list[dict[str, Any]]) -> list[str]:
     keys = dict.fromkeys(row.key for run in runs for row in rows_of(run.config))
-    return [key for key in keys if any(_statistic(run, key) is not None for run in runs)]
+    return [key for key in keys if any(_statistic(numbers, key) is not None for numbers in newest)]
 
 
-def _statistic(run: Run, key: str) -> float | None:
-    value = latest(run).get(key)
+def _statistic(numbers: dict[str, Any], key: str) -> float | None:
+    value = numbers.get(key)
     value = value.get("mean") if isinstance(value, dict) else value
     return _finite(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
@@ -155,9 +160,8 @@ def applies(run: Run, option: str) -> bool:
     return option in run.config["experiment"] and (option in FIELDS or option in own)
 
 
-def _numbers(run: Run) -> dict[str, Any]:
-    found = latest(run)
-    found["censored"] = None
+def _numbers(run: Run, newest: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {**newest, "censored": None}
     if run.result is not None and run.status.state == "finished":
         found["censored"] = found.get("time_to_fit") is None
     return {key: _finite(found.get(key)) for key in NUMBERS}

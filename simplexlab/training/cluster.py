@@ -1,21 +1,25 @@
 """The workers of a run on several machines, as TF_CONFIG names them."""
 
+import contextlib
 import errno
 import ipaddress
 import json
 import logging
 import os
 import re
+import secrets
 import socket
 import time
 from dataclasses import dataclass
 
+from simplexlab.asides import AT_ONCE
 from simplexlab.errors import RunError, UsageError
 from simplexlab.training.interrupts import TELL_SECONDS
 
 logger = logging.getLogger(__name__)
 
 START_SECONDS = 300.0
+ANSWER_SECONDS = 5.0
 LONGEST = 1_000_000  # characters of TF_CONFIG
 EXAMPLE = '{"cluster": {"worker": ["host-a:2222", "host-b:2222"]}, "task": {"type": "worker", "index": 0}}'
 
@@ -43,7 +47,7 @@ class Cluster:
         TensorFlow itself would wait for up to an hour, and would not say for whom.
 
         Raises:
-            UsageError: this worker cannot listen at its address.
+            UsageError: this worker cannot listen at its address, or another process answers there.
             RunError: a worker did not start in time.
         """
         began = time.monotonic()
@@ -57,6 +61,11 @@ class Cluster:
                 f"TF_CONFIG: cannot listen at {self.workers[self.index]}: {error.strerror}{started}"
             ) from error
         with server:
+            if _another_answers(self.workers[self.index], server):
+                raise UsageError(
+                    f"TF_CONFIG: another process answers at {self.workers[self.index]}, the address of worker "
+                    f"{self.index}, which this one is to be; each worker is started once, on the machine of its address"
+                )
             for index, address in enumerate(self.workers):
                 while index != self.index and not _answers(address):
                     now = time.monotonic()
@@ -70,6 +79,7 @@ class Cluster:
                             address,
                             now - began,
                             seconds,
+                            extra=AT_ONCE,
                         )
                     time.sleep(0.2)
 
@@ -120,10 +130,31 @@ class Cluster:
 
 def _answers(address: str) -> bool:
     try:
-        socket.create_connection(_host_and_port(address), timeout=5).close()
+        socket.create_connection(_host_and_port(address), timeout=ANSWER_SECONDS).close()
     except OSError:
         return False
     return True
+
+
+def _another_answers(address: str, server: socket.socket) -> bool:
+    """Whether a connection to the address of a server of this process arrives somewhere else.
+
+    Where none can be made, as in a network that does not lead back, nobody is there.
+    """
+    token = secrets.token_bytes(16)
+    try:
+        with socket.create_connection(_host_and_port(address), timeout=ANSWER_SECONDS) as connection:
+            connection.sendall(token)
+            server.settimeout(ANSWER_SECONDS)
+            deadline = time.monotonic() + ANSWER_SECONDS
+            while time.monotonic() < deadline:
+                with contextlib.suppress(OSError), server.accept()[0] as arrived:  # other workers look in, too
+                    arrived.settimeout(ANSWER_SECONDS)
+                    if arrived.recv(len(token), socket.MSG_WAITALL) == token:
+                        return False
+            return True
+    except OSError:
+        return False
 
 
 def _is_host(text: str) -> bool:

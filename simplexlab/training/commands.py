@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from simplexlab import objectives
 from simplexlab.config import Experiment
-from simplexlab.errors import UsageError
+from simplexlab.errors import RunError, UsageError
 from simplexlab.objectives import own
 from simplexlab.runs import Run, RunWriter, read_run
+from simplexlab.runs.record import flaw
 from simplexlab.training import runtime
 from simplexlab.training.cluster import Cluster
 from simplexlab.training.description import (
@@ -133,6 +134,11 @@ def _go_on(
     state = run.status.state
     goes_longer = config is not None and config["experiment"] != run.config["experiment"]
     if state == "finished" and run.result is not None and not goes_longer:
+        if problem := next(iter(run.damage), None) or flaw(run.config, run.result, state):
+            raise RunError(
+                f"{run.path} is finished, but {problem}; remove its result.json to have it trained and measured again, "
+                "from its last checkpoint or, where it kept none, from the start"
+            )
         return {**run.result, "run": run.name}  # the folder may have been renamed since
     if state == "diverged":
         raise UsageError(

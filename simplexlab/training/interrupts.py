@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from simplexlab.asides import AT_ONCE
+
 logger = logging.getLogger(__name__)
 
 GRACE_SECONDS = 1.5
@@ -36,7 +38,7 @@ def answered(meanwhile: str = "") -> Iterator[None]:
         began = time.monotonic()
         while not select.select([reader], [], [], TELL_SECONDS)[0]:
             if meanwhile:
-                logger.warning("%s, since %.0f s", meanwhile, time.monotonic() - began)
+                logger.warning("%s, since %.0f s", meanwhile, time.monotonic() - began, extra=AT_ONCE)
         if os.read(reader, 1) and not left.wait(GRACE_SECONDS):
             os.write(2, b"simplexlab: interrupted\n")
             os._exit(130)

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from simplexlab import text
+from simplexlab.asides import progress_begins
 
 
 def progress_callback(total: int) -> keras.callbacks.Callback:
@@ -35,6 +36,7 @@ class ProgressBar(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         """Show the bar, from the iteration where a resumed run goes on."""
+        progress_begins()
         self.progress.reset(self.task, completed=logs["iteration"])
         self.progress.start()
 
@@ -62,6 +64,7 @@ class PlainLines(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Print the evaluation."""
+        progress_begins()
         line = f"iteration {logs['iteration']:.0f}/{self.total}  {numbers(logs)}  {logs['seconds']:.1f} s"
         print(line, file=sys.stderr, flush=True)
 

@@ -124,7 +124,7 @@ def start(experiment: Experiment, cluster: Cluster = Cluster(), pixels: int | No
         if several:
             with answered():
                 cluster.wait()
-            with answered("waiting for the other workers to join"), quiet_stderr(watched=True):
+            with answered("waiting for the other workers to join"), quiet_stderr(watched=True), failures_told(cluster):
                 strategy = tf.distribute.MultiWorkerMirroredStrategy()
                 check_same_devices(_devices_of_workers(cluster, names))
     with quiet_stderr(watched=True):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simplexlab.asides import AT_ONCE
 from simplexlab.config import Experiment
 from simplexlab.errors import RunError
 from simplexlab.evaluation import Representations, TimeToFit, evaluate, numbers, with_probe
@@ -167,7 +168,9 @@ class Session:
                 self._note(iteration, losses)
                 if any(self.runtime.gather(int(self.interrupted()))):
                     self._save_checkpoint(iteration, at_once=True)
-                    logger.warning("interrupted at iteration %d; once more leaves without an evaluation", iteration)
+                    logger.warning(
+                        "interrupted at iteration %d; once more leaves without an evaluation", iteration, extra=AT_ONCE
+                    )
                     return self._evaluate(iteration, at_once=True) or "stopped", iteration
             if iteration % self.checkpoint_every == 0 or iteration == experiment.iterations:
                 self._save_checkpoint(iteration)

@@ -1,12 +1,16 @@
+import io
 import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
+from rich.console import Console
 
 from simplexlab import geometry
 from simplexlab.cli import main
+from simplexlab.cli.tables import Column, LongTable
 from simplexlab.config import Experiment
 from simplexlab.runs import RunWriter, latest, read_run, summarise
 
@@ -246,6 +250,27 @@ class TestList:
         )
         done = subprocess.run([sys.executable, "-c", code, str(run_dir)], capture_output=True)
         assert done.returncode == 0, done.stderr
+
+
+class TestLongTable:
+    def drawn(self, width, rows):
+        out = Console(width=width, file=io.StringIO())
+        columns = [Column("state"), Column("run"), Column("loss", most=9), Column("n", right=True)]
+        out.print(LongTable(columns, 1, rows, ["green"] * len(rows)))
+        return out.file.getvalue().splitlines()
+
+    def test_columns_are_as_wide_as_their_cells_and_the_second_folds(self):
+        rows = [["queued", "a" * 40, "sc", "1"], ["failed", "b", "very-long-name", "12"]]
+        laid_out = [("state", "run", "loss", "n"), ("queued", "a" * 30, "sc", "1"), ("failed", "b", "very-lon…", "12")]
+        heading, first, second = (f"{one:6} {two:30} {three:9} {four:>2}" for one, two, three, four in laid_out)
+        assert self.drawn(50, rows) == [heading, first, f"{'':6} {'a' * 10}", second]
+
+    def test_wide_characters_take_two_columns_and_no_cell_breaks_a_line_or_commands_the_terminal(self):
+        heading, *lines = self.drawn(30, [["a", "学习" * 5, "sc", "3"], ["b", "c\nd\x1b[31m\u202e", "sc", "4"]])
+        assert [cell_len(line) for line in (heading, *lines)] == [30, 30, 10, 30]
+        assert lines[0].split() == ["a", "学习" * 4, "sc", "3"]
+        assert lines[1].split() == ["学习"]
+        assert lines[2].split() == ["b", "c", "d�[31m�", "sc", "4"]
 
 
 class TestShow:

@@ -27,6 +27,7 @@ from simplexlab.runs import (
 )
 from simplexlab.runs import read as read_module
 from simplexlab.runs.read import DEAD_MESSAGE
+from simplexlab.runs.record import NEEDED_RESULT
 
 
 @pytest.fixture
@@ -52,6 +53,17 @@ class TestReadRun:
         assert (run.status.state, run.status.iteration, run.status.total) == ("finished", 20, 20)
         assert run.metrics == {"iteration": 20, "excess": 0.25}
         assert run.result == {"run": "done", "excess": 0.25}
+
+    def test_in_brief_a_whole_result_spares_the_metrics(self, finished):
+        assert read_run(finished, brief=True).metrics == {"iteration": 20, "excess": 0.25}  # the result lacks most
+        whole = {name: 1 for name in NEEDED_RESULT}
+        texts = {name: "ce" for name in ("run", "state", "loss", "dataset", "fit_policy")}
+        edit(finished / "result.json", **whole, **texts, nonnegative=False, time_to_fit=None)
+        assert read_run(finished, brief=True).metrics is None
+        assert list_runs(finished.parent, brief=True)[0].result == read_run(finished).result
+        assert read_run(finished).metrics == {"iteration": 20, "excess": 0.25}
+        edit(finished / "result.json", excess=[])
+        assert read_run(finished, brief=True).metrics == {"iteration": 20, "excess": 0.25}
 
     def test_the_current_folder_has_a_name(self, finished, monkeypatch):
         monkeypatch.chdir(finished)

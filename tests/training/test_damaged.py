@@ -50,3 +50,13 @@ def test_a_damaged_result_is_not_evaluated(simplexlab, run):
     code, _, error = simplexlab("evaluate", run)
     assert code == 2
     assert "result.json: evaluated_at is a list" in error
+
+
+def test_a_finished_run_whose_result_is_damaged_is_not_told_as_whole(simplexlab, run):
+    (run / "status.json").write_text(json.dumps({"state": "finished", "iteration": 10, "total": 10}))
+    for words in (("--json",), ()):
+        code, out, error = simplexlab("resume", run, *words)
+        assert (code, out, error.count("\n")) == (1, "", 1)
+        assert "is finished, but result.json: evaluated_at is a list" in error
+    (run / "result.json").write_text('{"run": "a"}')
+    assert "result.json lacks state" in simplexlab("resume", run)[2]

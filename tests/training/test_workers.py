@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from simplexlab.errors import RunError, UsageError
+from simplexlab.training import cluster
 from simplexlab.training.cluster import Cluster
 
 LAUNCH = [sys.executable, "-m", "simplexlab", "launch", "--workers", "2", "--"]
@@ -264,3 +265,18 @@ class Ended:
 
     def poll(self):
         return 0
+
+
+def test_an_index_that_a_process_of_another_machine_has_is_refused(monkeypatch):
+    monkeypatch.setattr(cluster, "ANSWER_SECONDS", 0.2)
+    create = socket.create_server
+    with create(("127.0.0.1", 0)) as unused:
+        missing = f"127.0.0.1:{unused.getsockname()[1]}"
+    with create(("127.0.0.1", 0), backlog=9) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        # On a machine of its own this process could listen at the same port: there it is another one.
+        monkeypatch.setattr(socket, "create_server", lambda *_, **options: create(("127.0.0.1", 0), **options))
+        with pytest.raises(UsageError, match=f"another process answers at {address}, the address of worker 1"):
+            Cluster((missing, address), 1).wait(0.3)
+    with pytest.raises(RunError, match="did not start within"):  # nobody answers: a network that leads nowhere
+        Cluster((missing, address), 1).wait(0.3)
