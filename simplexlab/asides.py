@@ -26,7 +26,7 @@ class Asides(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the message of a warning, or print it."""
-        self.add(self.format(record))
+        self.add(self.format(record).strip())
         if getattr(record, "at_once", False):
             self.let_out()
 
@@ -74,11 +74,13 @@ _current: Asides | None = None
 
 @contextlib.contextmanager
 def asides() -> Iterator[Asides]:
-    """Within the block warnings of the package and notices are held back, see `Asides`; at its end they are printed."""
+    """Within the block warnings of the package and of Python and notices are held back, see `Asides`; at its end they are printed."""
     global _current
-    logger = logging.getLogger("simplexlab")
+    loggers = [logging.getLogger(name) for name in ("simplexlab", "py.warnings")]
     before, _current = _current, Asides()
-    logger.addHandler(_current)
+    logging.captureWarnings(True)
+    for logger in loggers:
+        logger.addHandler(_current)
     try:
         yield _current
         _current.let_out()
@@ -86,7 +88,9 @@ def asides() -> Iterator[Asides]:
         _current.drop()
         raise
     finally:
-        logger.removeHandler(_current)
+        for logger in loggers:
+            logger.removeHandler(_current)
+        logging.captureWarnings(before is not None)
         _current = before
 
 

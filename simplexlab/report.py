@@ -21,6 +21,7 @@ from simplexlab.runs import LeftOut, Run
 from simplexlab.sweep import SweepFolder, curves, rows, runs_of, side_by_side, varied_options
 from simplexlab.sweep.table import statistic_keys
 
+MOST_ROWS = 100  # of the table of every run, before it is folded away
 STYLE = """
 :root { color-scheme: light dark; --text: #1d1d1f; --muted: #6b6b70; --line: #d8d8dc; --page: #fff; --card: #fff; }
 @media (prefers-color-scheme: dark) {
@@ -258,7 +259,8 @@ def _runs_table(runs: Sequence[Run], table: list[dict[str, Any]]) -> str:
     statistics = statistic_keys(runs)
     keys = [key for key in table[0] if key not in statistics]  # they have a table of their own
     lines = [["–" if row[key] is None else _cell(row[key]) for key in keys] for row in table]
-    return _table([key.replace("_", " ") for key in keys], lines)
+    made = _table([key.replace("_", " ") for key in keys], lines)
+    return made if len(lines) <= MOST_ROWS else f"<details><summary>{len(lines)} runs</summary>{made}</details>"
 
 
 def _cell(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+import warnings
 
 import pytest
 
@@ -34,6 +35,26 @@ def test_an_error_is_told_alone(said):
     with pytest.raises(ValueError, match="wrong"):
         fail()
     assert said() == []
+
+
+def test_what_a_library_warns_of_is_told_at_the_end_or_not_at_all(said):
+    def compute(end):
+        with asides():
+            warnings.warn("overflow encountered", RuntimeWarning, stacklevel=1)
+            end()
+
+    compute(lambda: None)
+    assert "RuntimeWarning: overflow encountered" in said()[0]
+    with pytest.raises(ZeroDivisionError):
+        compute(lambda: 1 / 0)
+    assert said() == []
+
+
+@pytest.fixture(autouse=True)
+def every_warning_is_shown():
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        yield
 
 
 def test_progress_comes_after_what_waited_and_nothing_waits_after_it(said):

@@ -73,9 +73,10 @@ def _to_uint8(path: str | Path, key: str, images: np.ndarray) -> np.ndarray:
             raise UsageError(f"{path}: {key} holds NaN or infinite values")
         lowest, highest = float(block.min(initial=0)), float(block.max(initial=0))
         if lowest < -ROUNDING or highest > 1 + ROUNDING:
+            wrong = float(str(block.min() if lowest < -ROUNDING else block.max()))  # in the digits of its own type
             raise UsageError(
-                f"{path}: {key} holds the float {lowest if lowest < -ROUNDING else highest:.9g}; floats must lie in"
-                " [0, 1]; save grey levels 0 to 255 as uint8"
+                f"{path}: {key} holds the float {wrong:.9g}; floats must lie in [0, 1]; save grey levels 0 to 255 as "
+                "uint8"
             )
         converted[start : start + 1024] = np.rint(np.clip(block, 0, 1) * 255)
     return converted

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from simplexlab.geometry.catalogue import Optimum, measured_values, optimal_values, standard_optimum
-from simplexlab.geometry.checks import class_labels, matrix, whole
+from simplexlab.geometry.checks import LARGEST, class_labels, matrix, whole
 from simplexlab.geometry.configurations import SimplexDeviation, simplex_deviation
 from simplexlab.geometry.similarity import pairwise_similarity, unit_vectors
 
@@ -275,6 +275,8 @@ def _scale(name: str, array: np.ndarray) -> float:
     largest = max(abs(float(array.max())), abs(float(array.min())))
     if not np.isfinite(largest):
         raise ValueError(f"the {name} must be finite; they hold NaN or infinity")
+    if largest > LARGEST / array.shape[1] ** 0.5:
+        raise ValueError(f"the {name} must have norms of at most {LARGEST:g}; they hold {largest:g}")
     return float(np.ldexp(1.0, int(np.frexp(largest)[1]) - 1)) if largest else 1.0
 
 

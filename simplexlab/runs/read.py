@@ -136,6 +136,7 @@ def run_paths(run_dir: str | Path) -> list[Path]:
         with os.scandir(run_dir) as entries:
             names = [entry.name for entry in entries if entry.name[0] != "." and entry.is_dir()]
     except (FileNotFoundError, NotADirectoryError):
+        os.getcwd()  # or tell that the working directory was deleted
         return []
     return [Path(run_dir, name) for name in sorted(names) if is_run(f"{run_dir}/{name}")]
 

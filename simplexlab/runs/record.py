@@ -152,7 +152,7 @@ CONFIG = {
     "format": Key("whole", "format of the run folder"),
     "kind": Key("text", "train or toy"),
     "experiment": Key("record", "every option of the run by its name"),
-    "objective": Key("any", "facts of the objective, for readers that do not have it", optional=True),
+    "objective": Key("object", "facts of the objective, for readers that do not have it", optional=True),
     "statistics": Key("any", "facts of statistics of one's own, for readers that do not have them", optional=True),
     "command": Key("text", "the command that repeats it"),
     "versions": Key("texts by name", "versions of the packages"),
@@ -364,6 +364,7 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "spread": lambda value: _are_numbers(value) and all(value.get(name) is not None for name in SHOWN),
     "scalar": _is_scalar,
     "record": lambda value: isinstance(value, dict),
+    "object": lambda value: isinstance(value, dict),
     "any": lambda value: True,
 }
 NAMES = {
@@ -378,4 +379,5 @@ NAMES = {
     "spread": "the mean and quantiles of a distribution",
     "scalar": "a single value",
     "record": "an object",
+    "object": "an object",
 }

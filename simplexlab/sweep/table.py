@@ -136,8 +136,9 @@ def varied_options(runs: list[Run]) -> list[str]:
     """
     values: dict[str, set[str]] = {}
     for run in runs:
+        known = _options_of(run).difference(PLACEMENT)
         for key, value in run.config["experiment"].items():
-            if key not in PLACEMENT and applies(run, key):
+            if key in known:
                 values.setdefault(key, set()).add(repr(value))
     return [key for key, found in values.items() if len(found) > 1]
 
@@ -156,8 +157,11 @@ def varied_settings(runs: Sequence[Run]) -> list[str]:
 
 def applies(run: Run, option: str) -> bool:
     """Whether an option that the config of a run holds means something to it: folders of version 0.1 hold more."""
-    own = (one.name for one in objectives.of_run(run.config).options)
-    return option in run.config["experiment"] and (option in FIELDS or option in own)
+    return option in run.config["experiment"] and option in _options_of(run)
+
+
+def _options_of(run: Run) -> set[str]:
+    return FIELDS.union(one.name for one in objectives.of_run(run.config).options)
 
 
 def _numbers(run: Run, newest: dict[str, Any]) -> dict[str, Any]:

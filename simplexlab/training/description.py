@@ -307,7 +307,8 @@ def _shown(value: Any) -> str:
 
 def tell_other_versions(run: Run) -> None:
     versions = run.config.get("versions", {})
-    changed = [f"{name} {versions[name]} → {version(name)}" for name in PACKAGES if versions.get(name) != version(name)]
+    before = {name: versions.get(name, "unknown") for name in PACKAGES}
+    changed = [f"{name} {old} → {version(name)}" for name, old in before.items() if old != version(name)]
     if changed:
         logger.warning("%s was started with other versions, numbers may differ: %s", run.name, ", ".join(changed))
 

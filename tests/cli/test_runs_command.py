@@ -242,6 +242,14 @@ class TestList:
         assert main(["runs", "--run-dir", str(tmp_path / "nowhere")]) == 2
         assert "is not a folder" in capsys.readouterr().err
 
+    def test_a_working_directory_that_was_deleted_is_not_one_without_runs(self, tmp_path, monkeypatch, simplexlab):
+        (tmp_path / "gone").mkdir()
+        monkeypatch.chdir(tmp_path / "gone")
+        (tmp_path / "gone").rmdir()
+        told = "simplexlab: the working directory was deleted; change to one that exists\n"
+        assert simplexlab("runs") == (1, "", told)
+        assert simplexlab("runs", "show", "a") == (1, "", told)
+
     def test_no_tensorflow(self, run_dir):
         code = (
             "import sys; from simplexlab.cli import main; main(['runs', '--run-dir', sys.argv[1]]);"

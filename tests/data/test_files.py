@@ -61,7 +61,7 @@ def test_floats_next_to_0_and_1_come_from_rounding(save):
     images[0, 0, :2] = 1.000001, -0.000002
     assert load(save(x_train=images, **made)).x_train[0, 0, :2, 0].tolist() == [255, 0]
     images[0, 0, 0] = 1.0002
-    with pytest.raises(UsageError, match=r"x_train holds the float 1\.0002\d*; floats must lie in \[0, 1\]"):
+    with pytest.raises(UsageError, match=r"x_train holds the float 1\.0002; floats must lie in \[0, 1\]"):
         load(save(x_train=images, **made))
     images[0, 0, 0] = -0.5
     with pytest.raises(UsageError, match=r"x_train holds the float -0\.5;"):

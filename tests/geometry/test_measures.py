@@ -213,6 +213,7 @@ def test_record_is_plain_json_with_quantiles():
         (np.ones((4, 2)), [0, 0, 1, 1], [[1, np.nan], [0, 0]], "weights must be finite"),
         (np.ones((4, 2), dtype=complex), [0, 0, 1, 1], None, "real numbers"),
         (np.ones((0, 2)), [], None, "must be a matrix"),
+        (np.full((4, 2), 1e308), [0, 0, 1, 1], None, r"norms of at most 1e\+300; they hold 1e\+308"),
     ],
 )
 def test_refuses(points, labels, weights, message):

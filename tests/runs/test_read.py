@@ -58,7 +58,7 @@ class TestReadRun:
         assert read_run(finished, brief=True).metrics == {"iteration": 20, "excess": 0.25}  # the result lacks most
         whole = {name: 1 for name in NEEDED_RESULT}
         texts = {name: "ce" for name in ("run", "state", "loss", "dataset", "fit_policy")}
-        edit(finished / "result.json", **whole, **texts, nonnegative=False, time_to_fit=None)
+        edit(finished / "result.json", **{**whole, **texts, "nonnegative": False, "time_to_fit": None})
         assert read_run(finished, brief=True).metrics is None
         assert list_runs(finished.parent, brief=True)[0].result == read_run(finished).result
         assert read_run(finished).metrics == {"iteration": 20, "excess": 0.25}

@@ -6,7 +6,8 @@ import os
 import pytest
 
 from simplexlab.config import Experiment
-from simplexlab.runs import RunWriter
+from simplexlab.runs import RunWriter, read_run
+from simplexlab.training.description import tell_other_versions
 
 DATASET = {"name": "digits", "num_classes": 10, "checksum": "0"}
 
@@ -60,3 +61,11 @@ def test_a_finished_run_whose_result_is_damaged_is_not_told_as_whole(simplexlab,
         assert "is finished, but result.json: evaluated_at is a list" in error
     (run / "result.json").write_text('{"run": "a"}')
     assert "result.json lacks state" in simplexlab("resume", run)[2]
+
+
+@pytest.mark.parametrize("versions", [{}, {"python": "3.0"}, {"keras": ""}])
+def test_versions_that_a_folder_does_not_tell_are_unknown(run, versions, caplog):
+    config = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(config | {"versions": versions}))
+    tell_other_versions(read_run(run))
+    assert "numbers may differ: simplexlab unknown → " in caplog.text
