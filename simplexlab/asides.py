@@ -74,7 +74,10 @@ _current: Asides | None = None
 
 @contextlib.contextmanager
 def asides() -> Iterator[Asides]:
-    """Within the block warnings of the package and of Python and notices are held back, see `Asides`; at its end they are printed."""
+    """Within the block warnings and notices are held back, see `Asides`; at its end they are printed.
+
+    Warnings are those of the package and those that libraries give through `warnings`.
+    """
     global _current
     loggers = [logging.getLogger(name) for name in ("simplexlab", "py.warnings")]
     before, _current = _current, Asides()

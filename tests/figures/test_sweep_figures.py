@@ -11,9 +11,9 @@ import pytest
 from simplexlab.errors import UsageError
 from simplexlab.figures import distributions, time_to_fit
 from simplexlab.figures.style import styled
-from simplexlab.report import report
+from simplexlab.report import _runs_table, report
 from simplexlab.runs import RunWriter
-from simplexlab.sweep import Grid, SweepFolder, collect, curves, runs_of
+from simplexlab.sweep import Grid, SweepFolder, collect, curves, rows, runs_of
 
 LEVELS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 BUDGET = 800
@@ -241,6 +241,14 @@ def test_the_report_holds_everything_and_asks_for_nothing(sweep, tmp_path, simpl
     assert "simplexlab sweep --seeds 3 --run-dir known" in page
     assert "2.00 ± 1" not in page  # three seeds: 2, 3 and 4
     assert "<td class=number>3 ± 1</td><td class=number>1.5 ± 0</td><td class=number>1.5 ± 1</td>" in page
+    assert "<details>" not in page
     assert page.count("<tr>") == 5 * (1 + 3) + (1 + 18) + 1 + 18 + (1 + 18) + 1 + 54
     assert simplexlab("report", tmp_path)[0] == 2
     assert simplexlab("report", sweep.path, "--output", tmp_path / "no/page.html")[0] == 2
+
+
+def test_the_table_of_every_run_is_folded_away_where_it_is_long(sweep, monkeypatch):
+    runs = runs_of(sweep)
+    whole = _runs_table(runs, rows(runs))
+    monkeypatch.setattr("simplexlab.report.MOST_ROWS", 53)
+    assert _runs_table(runs, rows(runs)) == f"<details><summary>54 runs</summary>{whole}</details>"
