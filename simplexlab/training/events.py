@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.tensor_pb2 import TensorProto
 
 from simplexlab.errors import RunError
 from simplexlab.files import replacing
@@ -34,7 +35,8 @@ class EventFiles(keras.callbacks.Callback):
         for key, value in logs.items():
             split, _, tag = key.partition("_")
             part, tag = {"train": ("train", tag), "test": ("validation", tag)}.get(split, ("train", key))
-            summaries[part].value.add(tag=tag, tensor=tf.make_tensor_proto(value, tf.float32), metadata=metadata)
+            scalar = TensorProto(dtype=tf.float32.as_datatype_enum, tensor_shape={}, float_val=[value])
+            summaries[part].value.add(tag=tag, tensor=scalar, metadata=metadata)
         with self._told():
             for part, summary in summaries.items():
                 if summary.value:
