@@ -5,7 +5,7 @@
 #
 # You should know: vectors, inner products, the rank of a matrix.
 #
-# Minutes: 0.1 of processor time (measured)
+# Minutes: 0.1 on two CPU cores (measured)
 #
 # On the command line: `simplexlab figure 3`, `simplexlab geometry FILE.npz`
 #

@@ -5,7 +5,7 @@
 #
 # You should know: lesson 1, gradients, softmax.
 #
-# Minutes: 0.3 of processor time (measured)
+# Minutes: 0.4 on two CPU cores (measured)
 #
 # On the command line: `simplexlab toy ce`, `simplexlab toy sc --temperature 0.3`, `simplexlab figure 1`
 #

@@ -5,7 +5,7 @@
 #
 # You should know: lessons 1 and 2, Jensen's and the Cauchy–Schwarz inequality.
 #
-# Minutes: 0.2 of processor time (measured)
+# Minutes: 0.2 on two CPU cores (measured)
 #
 # On the command line: `simplexlab bound ce --classes 10 --radius 2 --frobenius 3`, `simplexlab figure 4`
 #

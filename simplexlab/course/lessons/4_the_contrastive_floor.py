@@ -5,7 +5,7 @@
 #
 # You should know: lessons 1 and 2, binomial coefficients.
 #
-# Minutes: 0.1 of processor time (measured)
+# Minutes: 0.1 on two CPU cores (measured)
 #
 # On the command line: `simplexlab figure 5`, `simplexlab figure 6`, `simplexlab toy sc --all-batches`,
 # `simplexlab bound sc --classes 10 --samples-per-class 5000 --batch-size 256 --temperature 0.1`

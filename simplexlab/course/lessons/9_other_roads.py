@@ -50,13 +50,13 @@ def cosines(rows):
 # ## A fixed classifier: Hoffer et al. 2018
 #
 # "Fix your classifier": the rows of $W$ are orthonormal and never learned, times a scale; representations have norm 1.
-# So it is cross-entropy (`ce-orthonormal`) with rows at right angles – and yet:
+# So it is cross-entropy (`ce-orthonormal`) with rows at right angles.
 
 # %%
 lesson.predict(
     "9a",
-    "The head is fixed at three orthonormal rows in space. Where do free points go?",
-    ["onto the rows: an orthogonal frame", "to one point between all rows", "to a regular simplex"],
+    "The head is fixed at three orthonormal rows in space. How far apart do free points put the three classes?",
+    ["90°: each goes onto its row", "less than 90°: towards the middle of all rows", "120°"],
 )
 
 # %%
@@ -70,7 +70,7 @@ to_simplex, to_frame = np.abs(cosines(frame["class_means"]) + 1 / 2).max(), np.a
 lesson.replay("9a", "c" if to_simplex < 1e-2 else "a" if to_frame < 1e-2 else "b")
 
 # %% [markdown]
-# **Answer:** to a regular simplex. What all rows have in common adds the same to every score, and a softmax does not
+# **Answer:** 120°, a regular simplex. What all rows have in common adds the same to every score, and a softmax does not
 # see it. So only the rows minus their mean matter, and a centred orthogonal frame is a simplex (lesson 1).
 
 # %% [markdown]
@@ -162,6 +162,10 @@ lesson.predict(
 )
 
 # %%
+generator = np.random.default_rng(0)
+for _ in range(100):  # the scores of some positives; all else is the same in both
+    scores = generator.uniform(-2, 2, 5)
+    assert -np.log(np.mean(np.exp(scores))) <= np.mean(-scores)
 roads["Khosla"] = ideal("supcon", "supcon", supcon_form="out")
 inside, _ = ideal("supcon, in", "supcon", supcon_form="in")
 outside, frame = roads["Khosla"]
@@ -211,7 +215,7 @@ lesson.predict(
 
 # %%
 threshold = theory.collapse_threshold(CLASSES, POINTS)
-weights = threshold * np.array(lesson.pick((0.5, 0.7, 0.85, 0.95, 1.05, 1.2, 1.6), (0.6, 0.9, 1.1, 1.5)))
+weights = threshold * np.array(lesson.pick((0.5, 0.7, 0.85, 0.95, 1.05, 1.2, 1.6), (0.7, 0.95, 1.3)))
 within = []
 for weight in weights:
     result, frame = ideal(f"align-uniform {weight:.2f}", "align-uniform", weight=float(weight))
