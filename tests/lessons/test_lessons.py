@@ -147,6 +147,7 @@ def test_it_runs_as_a_notebook_without_anybody(path, tmp_path, kernel):
         named(path, "predict")
     )
     assert not any("answer" in it for it in record["predictions"].values())
+    assert "no excess of yours is drawn" not in said  # lesson 9: free points reach the floor of the loss in the file
 
 
 def test_answers_are_folded_in_notebooks_and_the_install_cell_comes_second():

@@ -415,9 +415,7 @@ result, frame = ideal("mine", str(file))
 told = my_floor(CLASSES, 1.0, np.sqrt(CLASSES), margin)  # the toy: points in the unit ball, ‖W‖_F = √K
 is_floor = bool(np.isclose(result["final_loss"], told, rtol=1e-6))
 print(f"free points reach {result['final_loss']:.8f}, the floor of exercise 9e is {told:.8f}")
-if MY_LOSS.count("margin * right"):
-    assert is_floor
-if not is_floor:
+if not is_floor:  # as the file comes, it is
     print("They differ: it is the floor of another loss, and no excess of yours is drawn below.")
 
 # %% [markdown]
