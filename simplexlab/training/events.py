@@ -7,7 +7,6 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 from tensorboard.compat.proto.event_pb2 import Event
-from tensorboard.compat.proto.tensor_pb2 import TensorProto
 
 from simplexlab.errors import RunError
 from simplexlab.files import replacing
@@ -35,8 +34,10 @@ class EventFiles(keras.callbacks.Callback):
         for key, value in logs.items():
             split, _, tag = key.partition("_")
             part, tag = {"train": ("train", tag), "test": ("validation", tag)}.get(split, ("train", key))
-            scalar = TensorProto(dtype=tf.float32.as_datatype_enum, tensor_shape={}, float_val=[value])
-            summaries[part].value.add(tag=tag, tensor=scalar, metadata=metadata)
+            tensor = summaries[part].value.add(tag=tag, metadata=metadata).tensor
+            tensor.dtype = tf.float32.as_datatype_enum
+            tensor.tensor_shape.SetInParent()  # a scalar's
+            tensor.float_val.append(value)
         with self._told():
             for part, summary in summaries.items():
                 if summary.value:
