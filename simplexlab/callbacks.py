@@ -30,7 +30,9 @@ class Geometry(keras.callbacks.Callback):
         y: integer labels, shape (N,) or (N, 1), every class 0 … K−1 present.
         loss: ce or ce-fix where the model ends in a Dense classifier of K units without bias (a softmax behind it is
             looked through), sc where its output is the representation; by default what the model is compiled with, or
-            else ce if it ends in such a layer, and sc if it does not.
+            else ce if it ends in such a layer, and sc if it does not. These are the losses whose optimum needs
+            nothing beyond the model and its temperature; any other objective, with its own options, sampling and
+            layers, is measured by `simplexlab.evaluation.evaluate` with a `Criterion`, or by `simplexlab train`.
         head: name of the classifier in a model of several outputs: that of its Dense layer or of the output.
         layer: name of the layer whose output is the representation; by default the
             input of the final Dense layer (ce, ce-fix), or the output (sc).
@@ -65,7 +67,10 @@ class Geometry(keras.callbacks.Callback):
         if every < 1:
             raise ValueError(f"every must be at least 1, not {every}")
         if loss not in (None, *objectives.paper()):
-            raise ValueError(f"loss must be one of {', '.join(objectives.paper())}, not {loss!r}")
+            raise ValueError(
+                f"loss must be one of {', '.join(objectives.paper())}, not {loss!r}; simplexlab.evaluation.evaluate "
+                "measures representations under any objective of the table"
+            )
         if loss is not None and objectives.get(loss).head == "none" and head is not None:
             raise ValueError(
                 f"{loss} has no classifier, so head={head!r} does not apply; layer names its representation"

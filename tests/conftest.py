@@ -1,17 +1,34 @@
-"""Fixtures that several folders of tests share."""
+"""Fixtures that several folders of tests share, and how the tests share the cores."""
 
+import gc
 import hashlib
 import io
 import json
+import multiprocessing
+import os
 import signal
+import sys
 import tarfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
+
+gc.set_threshold(50_000)  # TensorFlow's graphs are many objects, which a search for cycles goes through each time
+if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy is imported: workers that wait for each other's threads are slow
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import numpy as np  # noqa: E402
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each worker a stretch of the tests, so that few files are split and make their fixtures twice."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -31,6 +48,45 @@ def _state_folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+START = """
+import os, sys
+for number, path in enumerate(outputs, 1):
+    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+os.environ.clear()
+os.environ.update(environment)
+os.chdir(folder)
+sys.argv[:] = ["-c", *words]
+exec(compile(code, "<forked>", "exec"), {"__name__": "__main__"})
+"""
+
+
+@pytest.fixture(scope="session")
+def forked(tmp_path_factory) -> Callable[..., str]:
+    """Run code in a process that has not used TensorFlow yet: words in `sys.argv[1:]` in, stdout out.
+
+    For tests that need other devices or threads, which TensorFlow fixes at its first operation. The process is forked
+    from one that has imported TensorFlow, which costs seconds, and used nothing of it.
+    """
+    context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
+    context.set_forkserver_preload(["simplexlab.cli", "simplexlab.training.commands", "simplexlab.training.loop"])
+
+    def run(code: str, *words: object, folder: Path | None = None, timeout: float = 280) -> str:
+        place = tmp_path_factory.mktemp("forked")
+        outputs = [place / "stdout", place / "stderr"]
+        settings = {"outputs": list(map(str, outputs)), "environment": dict(os.environ), "folder": str(folder or place)}
+        settings |= {"words": list(map(str, words)), "code": code}
+        process = context.Process(target=exec, args=(START, settings))
+        process.start()
+        process.join(timeout)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+        assert process.exitcode == 0, f"{process.exitcode}: {outputs[1].read_text()[-2000:]}"
+        return outputs[0].read_text()
+
+    return run
 
 
 @pytest.fixture

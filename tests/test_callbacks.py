@@ -101,7 +101,11 @@ def test_a_sequential_model_without_an_input_is_built_by_its_first_batch():
     ("arguments", "options", "message"),
     [
         ((INPUTS, LABELS), {"every": 0}, "every must be at least 1"),
-        ((INPUTS, LABELS), {"loss": "cefix"}, "one of ce, ce-fix, sc, not 'cefix'"),
+        (
+            (INPUTS, LABELS),
+            {"loss": "cefix"},
+            "one of ce, ce-fix, sc, not 'cefix'; simplexlab.evaluation.evaluate",
+        ),
         ((INPUTS, LABELS), {"temperature": 0.0}, "temperature must be a positive"),
         ((INPUTS, LABELS), {"batch_size": 0}, "batch_size must be at least 1"),
         ((INPUTS, np.eye(3)[LABELS]), {}, r"not \(60, 3\); of one-hot rows take argmax"),

@@ -80,7 +80,7 @@ def test_in_a_fit_of_ones_own_it_spreads_the_classifier(tmp_path):
     model = keras.Sequential([keras.Input((2,)), head])
     model.compile(keras.optimizers.SGD(0.1), keras.losses.MeanSquaredError())
     head.kernel.assign(np.array([[1.0, 0.5, -0.2], [0.0, 0.9, 1.0]]))
-    model.fit(np.zeros((8, 2)), np.zeros((8, 3)), batch_size=8, epochs=300, verbose=0)
+    model.fit(np.zeros((8 * 300, 2)), np.zeros((8 * 300, 3)), batch_size=8, verbose=0)  # 300 steps
     least = theory.least_energy(3, 2, 2).bound
     assert float(hyperspherical_energy(keras.ops.transpose(head.kernel))) == pytest.approx(least, rel=1e-3)
     model.save(tmp_path / "model.keras")

@@ -1,8 +1,6 @@
 """AlignmentUniformity, NPairs, Triplet and SoftNearestNeighbour against their definitions, and as Keras losses."""
 
 import math
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -224,9 +222,8 @@ print("equal")
 """
 
 
-def test_two_replicas_have_the_values_and_the_gradient_of_one_batch():
-    done = subprocess.run([sys.executable, "-c", TWO_REPLICAS], capture_output=True, text=True)
-    assert done.stdout.strip().endswith("equal"), done.stderr
+def test_two_replicas_have_the_values_and_the_gradient_of_one_batch(forked):
+    assert forked(TWO_REPLICAS).strip().endswith("equal")
 
 
 @settings(deadline=None, max_examples=20)

@@ -113,7 +113,7 @@ data, folder, *runs = sys.argv[1:]
 images = np.load(data)["x_test"][..., None]
 for run in runs:
     model = keras.models.load_model(f"{folder}/{run}/model.keras")
-    np.save(f"{folder}/{run}-logits.npy", model.predict(images, verbose=0))
+    np.save(f"{folder}/{run}-logits.npy", model(images))
 assert not [name for name in sys.modules if name.startswith("simplexlab")]
 """
 

@@ -1,8 +1,6 @@
 """`simplexlab train` on a TFDS set prepared from a small archive in CIFAR's format, in a process of its own."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -10,21 +8,15 @@ from simplexlab.data import tfds_source
 from simplexlab.training import runtime
 
 
-def command(*words):
-    return subprocess.run(
-        [sys.executable, "-m", "simplexlab", *map(str, words)], capture_output=True, text=True, timeout=250
-    )
-
-
 @pytest.mark.parametrize(("devices", "encoder"), [("cpu", "resnet18"), ("cpu:2", "resnet-small")])
-def test_cifar10_through_tfds(small_cifar10, tmp_path, devices, encoder):
+def test_cifar10_through_tfds(small_cifar10, tmp_path, forked, devices, encoder):
     encoder = ("--encoder", encoder, "--width", 2, "--batch-size", 8, "--iterations", 6, "--evaluate-every", 3)
-    done = command(
+    out = forked(
+        "from simplexlab.cli import run; run()",
         *("train", "--dataset", "cifar10", "--data-dir", small_cifar10.data_dir, *encoder, "--loss", "sc"),
         *("--run-dir", tmp_path, "--name", "run", "--devices", devices, "--threads", 1, "--json"),
     )
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["iterations"] == 6
+    assert json.loads(out)["iterations"] == 6
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["dataset"]["image_shape"] == [32, 32, 3]
     assert config["experiment"]["augment"] is True

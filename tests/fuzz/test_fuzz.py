@@ -27,7 +27,7 @@ def judged(case, world) -> None:
     assert not outcome.faults, (outcome.faults, case, outcome.err[-500:])
 
 
-@settings(bounded, max_examples=120)
+@settings(bounded, max_examples=80)
 @given(case=commands.command_lines().filter(lambda words: words[0] != "figure").map(commands.Case))
 def test_bad_command_lines_end_in_one_line(world, case):
     judged(case, world)
@@ -39,7 +39,7 @@ def test_damaged_folders_stop_nobody_who_reads(world, case):
     judged(case, world)
 
 
-@settings(bounded, max_examples=3)
+@settings(bounded, max_examples=2)
 @given(case=commands.folder_cases(DRAWING))
 def test_damaged_folders_stop_no_figure_or_report(world, case):
     judged(case, world)

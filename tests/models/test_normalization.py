@@ -1,8 +1,5 @@
 """Batch normalisation against its formula, PyTorch's moving statistics, and two replicas against one device."""
 
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -151,7 +148,5 @@ for shape in [(8, 5, 4, 3), (160, 3)]:
 """
 
 
-def test_two_replicas_give_the_values_and_gradients_of_one_device():
-    # A process of its own: TensorFlow fixes its logical devices at the first operation.
-    done = subprocess.run([sys.executable, "-c", REPLICAS], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr
+def test_two_replicas_give_the_values_and_gradients_of_one_device(forked):
+    forked(REPLICAS)

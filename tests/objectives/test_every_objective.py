@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -16,7 +14,7 @@ from simplexlab.config import Experiment
 from simplexlab.training.commands import resume, train
 from simplexlab.training.reevaluation import reevaluate
 
-ENCODER = {"encoder": "mlp", "width": 4, "dimension": 6, "batch_size": 12, "augment": True, "learning_rate": 0.05}
+ENCODER = {"encoder": "mlp", "width": 4, "dimension": 6, "batch_size": 12, "learning_rate": 0.05}
 STEPS = {"iterations": 4, "evaluate_every": 2, "seed": 1}
 
 REPLICAS = """
@@ -83,11 +81,10 @@ def _weights(folder: Path) -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def on_one_and_two(shared_npz):
+def on_one_and_two(shared_npz, forked):
     """By loss and devices: the loss of each step in float64, and the classifier after the last."""
     settings = {"losses": objectives.names(), "dataset": str(shared_npz), **ENCODER, **STEPS}
-    words = [sys.executable, "-c", REPLICAS, json.dumps(settings)]
-    return json.loads(subprocess.run(words, check=True, stdout=subprocess.PIPE, timeout=280).stdout)
+    return json.loads(forked(REPLICAS, json.dumps(settings)))
 
 
 @pytest.mark.parametrize("loss", objectives.names())

@@ -190,17 +190,14 @@ def test_a_failed_run_is_told_and_gives_exit_code_1(tmp_path, capsys):
     assert "ce-0-s1 failed" in capsys.readouterr().err
 
 
-def test_runs_of_one_worker_have_the_numbers_of_processes_of_their_own(tmp_path, real):
+def test_runs_of_one_worker_have_the_numbers_of_processes_of_their_own(tmp_path, real, forked):
     grid = Grid(("ce", "sc"), (0.5,), (0,), TINY)
     sweep = SweepFolder.write(tmp_path / "sweep", grid.experiments(), "")
     assert set(do(sweep, jobs=1).values()) == {"finished"}
     name = "sc-0.5-s0"  # the second run of the worker
     command = sweep.experiments[name].command_line().split()
     command[command.index(str(sweep.path))] = str(tmp_path / "alone")
-    alone = subprocess.run(
-        [sys.executable, "-m", *command, "--threads", "1", "--devices", "cpu"], capture_output=True, text=True
-    )
-    assert alone.returncode == 0, alone.stderr
+    forked("from simplexlab.cli import run; run()", *command[1:], "--threads", "1", "--devices", "cpu")
     lines = [
         [{**json.loads(line), "seconds": 0} for line in (folder / name / "metrics.jsonl").read_text().splitlines()]
         for folder in (sweep.path, tmp_path / "alone")

