@@ -50,7 +50,7 @@ def test_broken_folders_are_listed_and_can_be_opened(tmp_path):
         for name in ("good", "half", "newer", "broken-geometry", "odd"):
             await open_run(pilot, name)
             assert name in text(app)
-            for size in ((80, 24), (200, 60), (20, 5), (140, 45)):
+            for size in ((80, 24), (200, 60), (20, 5), (140, 45)) if name in ("half", "broken-geometry") else ():
                 await pilot.resize_terminal(*size)
                 await pilot.pause(0.1)
             await pilot.press("escape")
