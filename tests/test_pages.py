@@ -95,6 +95,12 @@ def test_excuses_name_what_is_there():
         excused("simplexlab train  # slow: run by tests/nothing.py")
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=name_of)
+def test_files_that_a_page_names_are_there(page):
+    named = set(re.findall(r"(?<![\w/.])(?:tests|docs|\.ci)/[\w/.-]*\w", page.read_text(encoding="utf-8")))
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
 def test_every_page_is_in_the_navigation_and_every_picture_is_there():
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert [it for it in PAGES if it.name != "README.md" and str(it.relative_to(ROOT / "docs")) not in text] == []
