@@ -145,6 +145,8 @@ def ticks() -> None:
                 late.append(time.perf_counter() - due)
                 due = max(due, time.perf_counter()) + 0.1
             app.stop_runs(app.runs)
+            await pilot.pause(1)
+            await pilot.press("y")
             await until(pilot, lambda: all(run.status.state != "running" for run in app.runs), 60)
         p50, p99 = np.quantile(late, [0.5, 0.99]) * 1000
         print(f"ticks beside two trainings: {p50:.0f} ms late at the median, {p99:.0f} ms at p99 of {len(late)}")

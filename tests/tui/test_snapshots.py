@@ -73,23 +73,29 @@ SCREENS = {
 
 
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", SCREENS)
-def test_screen(name, size, demo, monkeypatch):
+def test_screens(size, demo, monkeypatch):
     monkeypatch.setattr(table, "age", lambda run: 60.0 * (1 + sum(map(ord, run.name)) % 50))
     paper = {name: objectives.get(name) for name in objectives.paper()}
     # The scroll bar of the help, which tells of every objective, is not to move with each new one.
     monkeypatch.setattr("simplexlab.tui.screens.help.objectives", SimpleNamespace(table=lambda: paper))
-    shown = []
+    shown = {}
 
     async def steps(pilot):
-        await SCREENS[name](pilot)
-        for _ in range(4):
-            await pilot.pause(0.1)
-        # The folder's path is of any length, and cut where it does not fit.
-        shown.append(re.sub(r", in /.*", ", in FOLDER", text(pilot.app), count=1).rstrip() + "\n")
+        app = pilot.app
+        home = app.screen
+        for name, show in SCREENS.items():
+            await show(pilot)
+            for _ in range(4):
+                await pilot.pause(0.1)
+            # The folder's path is of any length, and cut where it does not fit.
+            shown[name] = re.sub(r", in /.*", ", in FOLDER", text(app), count=1).rstrip() + "\n"
+            while app.screen is not home:
+                app.pop_screen()
+                await pilot.pause()
 
     drive(demo, steps, size=SIZES[size])
-    path = SNAPSHOTS / f"{name}-{size}.txt"
-    if os.environ.get("SIMPLEXLAB_SNAPSHOTS") == "write":
-        path.write_text(shown[0])
-    assert shown[0] == path.read_text()
+    for name, screen in shown.items():
+        path = SNAPSHOTS / f"{name}-{size}.txt"
+        if os.environ.get("SIMPLEXLAB_SNAPSHOTS") == "write":
+            path.write_text(screen)
+        assert screen == path.read_text(), name

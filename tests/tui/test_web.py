@@ -146,10 +146,11 @@ def test_the_end_of_the_server_ends_what_it_shows():
             async with asyncio.timeout(20):
                 while not server.shown:
                     await asyncio.sleep(0.01)
-                await server.on_shutdown(None)
-                assert not server.shown
+                end = asyncio.ensure_future(server.on_shutdown(None))
                 while (await socket.receive()).type is not aiohttp.WSMsgType.CLOSED:
                     pass
+                await end
+                assert not server.shown
 
     # An application that greets as Textual does, and quits at the first word to it.
     serving(check, LocalServer, "echo __GANGLION__; head -c 1 > /dev/null")

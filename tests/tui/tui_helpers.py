@@ -8,7 +8,6 @@ import numpy as np
 
 from simplexlab.geometry import regular_simplex
 from simplexlab.runs import RunWriter
-from simplexlab.tui.app import SimplexLab
 
 
 def text(app):
@@ -26,6 +25,8 @@ async def until(pilot, condition, seconds=60.0):
 
 def drive(run_dir, steps, size=(140, 45), **options):
     """Run the application over a folder and let `steps(pilot)` drive it."""
+
+    from simplexlab.tui.app import SimplexLab  # here, as a process that only writes runs does without it
 
     async def main():
         app = SimplexLab(run_dir, **options)
@@ -117,7 +118,6 @@ import sys, time
 sys.path.insert(0, sys.argv[2])
 from tui_helpers import arrays, record
 from simplexlab.runs import RunWriter
-from simplexlab.tui.app import SimplexLab
 config = {"kind": "train", "experiment": {"loss": "ce", "dataset": "digits", "corrupt": 0.2, "tolerance": 0.0}}
 with RunWriter.create(sys.argv[1], "live", config, total=10**6) as writer:
     iteration = 0
