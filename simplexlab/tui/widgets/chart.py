@@ -106,7 +106,7 @@ class Chart(Picture):
 
     def paint(self, width: int, height: int) -> list[list[Segment]]:
         """Legend, picture, axes."""
-        legend = self._legend(width, 2 if self.has_axes and height >= HIGH_LEGEND else 1)
+        legend = self._legend(width, 2 if height >= HIGH_LEGEND else 1)
         below = 2 if self.has_axes and height - len(legend) >= 5 else 0
         rows = max(height - len(legend) - below, 1)
         (x_low, x_high), (y_low, y_high) = self._limits(width, rows)
@@ -242,7 +242,9 @@ class Chart(Picture):
         entries = self._entries()
         if not entries:
             return []
-        return [[Segment(" "), *line] for line in arrange(entries, width - 2, most, self.crosshair is None)]
+        legible = 7 if self.has_axes else 5  # the words of a configuration are always the same ones
+        lines = arrange(entries, width - 2, most, self.crosshair is None, legible)
+        return [[Segment(" "), *line] for line in lines]
 
     def _entries(self) -> list[tuple[str, str, str, str]]:
         """Sign, colour, words and number of everything that the legend names; values where there is a crosshair."""

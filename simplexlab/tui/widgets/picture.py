@@ -111,7 +111,7 @@ class Picture(Widget, can_focus=True):
         return list(text.render(self.app.console, end=""))
 
 
-LEGIBLE, SHORTEST = 7, 3  # letters
+LEGIBLE, SHORTEST = 5, 3  # letters
 Entry = tuple[str, str, str, str]  # sign, its colour, words, number
 
 
@@ -134,7 +134,9 @@ def _may_follow(before: Segment, blank: Segment) -> bool:
     return not shows and before.style.bgcolor == blank.style.bgcolor
 
 
-def arrange(entries: list[Entry], room: int, most: int = 1, names_first: bool = False) -> list[list[Segment]]:
+def arrange(
+    entries: list[Entry], room: int, most: int = 1, names_first: bool = False, legible: int = LEGIBLE
+) -> list[list[Segment]]:
     """A legend in at most so many lines: words are shortened until all of it fits, numbers never are.
 
     A second line is taken only where the words would lose their meaning without it. Words that begin alike lose their
@@ -145,11 +147,12 @@ def arrange(entries: list[Entry], room: int, most: int = 1, names_first: bool = 
         room: columns of a line.
         most: lines.
         names_first: whether the numbers go, of entries that have words, or else the words.
+        legible: letters that words keep in one line where there could be more of them.
     """
     longest = max((len(words) for *_, words, _ in entries), default=0)
     named = [(sign, ink, words, "" if words else now) for sign, ink, words, now in entries]
     numbered = [(sign, ink, "", now) for sign, ink, _, now in entries]
-    ways = [(entries, 1, LEGIBLE), (entries, most, SHORTEST)]
+    ways = [(entries, 1, legible), (entries, most, SHORTEST)]
     ways += [(named, most, SHORTEST)] if names_first else []
     for shown, lines, shortest in ways:
         for length in range(longest, shortest - 1, -1):
