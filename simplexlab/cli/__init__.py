@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             with asides() as held_back:
                 code = _command(sys.argv[1:] if arguments is None else arguments)
-                if code == 2:
+                if code in (2, 130):
                     held_back.drop()
                 return code
         except UsageError as error:

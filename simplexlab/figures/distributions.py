@@ -9,12 +9,13 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from simplexlab import geometry, objectives
 from simplexlab.config import flag, format_value
 from simplexlab.dataset_name import dataset_title
 from simplexlab.errors import UsageError
-from simplexlab.figures.style import MUTED_COLOR, THEORY_LINE, new_figure
+from simplexlab.figures.style import MUTED_COLOR, THEORY_LINE, new_figure, power_of_ten
 from simplexlab.geometry.catalogue import rows_of
 from simplexlab.runs import Run
 from simplexlab.sweep.table import applies, varied_settings
@@ -169,6 +170,8 @@ def _draw_dots(axes: Axes, panel: dict[str, Any], row: dict[str, Any]) -> None:
     optimum = panel["simplex"].get(key, next((value for value in recorded if value is not None), None))
     if row["log"] and min(values) > 0:  # whole decades, so that ticks stay few and short
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(power_of_ten)
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.set_ylim(10 ** math.floor(math.log10(0.8 * min(values))), 10 ** math.ceil(math.log10(1.25 * max(values))))
     elif optimum is not None:
         axes.axhline(optimum, **THEORY_LINE)

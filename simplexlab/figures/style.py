@@ -1,6 +1,7 @@
 """What all figures share: colours, styles, and how a picture is saved with its numbers and caption."""
 
 import contextlib
+import math
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from matplotlib.transforms import Bbox
 
 from simplexlab.files import replacing
 from simplexlab.runs.folder import encode
@@ -136,10 +138,43 @@ def save_figure(figure: Figure, stem: Path, numbers: dict[str, Any], caption: st
     stem = Path(stem)
     png, svg, record = (stem.with_name(f"{stem.name}.{suffix}") for suffix in ("png", "svg", "json"))
     text, _ = encode({**numbers, "caption": caption})
-    stem.parent.mkdir(parents=True, exist_ok=True)
+    page = _lay_out(figure)
     with contextlib.ExitStack() as stack:  # all three take their places at its end, or none does
+        stack.enter_context(_made(stem.parent))
         for path, metadata in ((png, {"Software": "simplexlab"}), (svg, {"Date": None, "Creator": "simplexlab"})):
             temporary = stack.enter_context(replacing(path))
-            figure.savefig(temporary, bbox_inches="tight", pad_inches=0.1, metadata=metadata, facecolor="white")
+            figure.savefig(temporary, bbox_inches=page, metadata=metadata, facecolor="white")
         stack.enter_context(replacing(record)).write_text(text + "\n", encoding="utf-8", errors="replace")
     return [png, svg, record]
+
+
+def _lay_out(figure: Figure) -> Bbox:
+    """Give everything in a figure its place, once for all files, and return the page around it, in inches."""
+    before = figure.dpi
+    figure.dpi = matplotlib.rcParams["savefig.dpi"]
+    figure.draw_without_rendering()
+    page = figure.get_tightbbox().padded(0.1)
+    figure.dpi = before
+    figure.set_layout_engine("none")
+    return page
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder for the block; if it raises, what was made and holds nothing goes again."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            for one in missing:
+                one.rmdir()
+        raise
+
+
+def power_of_ten(value: float, position: int | None = None) -> str:
+    """The label of a tick on a logarithmic axis: 10⁻³; quicker to set than matplotlib's own, which is a formula."""
+    exponent = math.log10(value)
+    whole = round(exponent)
+    return f"10{str(whole).translate(SUPERSCRIPTS)}" if abs(exponent - whole) < 1e-9 else ""

@@ -6,7 +6,7 @@ import xml.etree.ElementTree
 import matplotlib
 import pytest
 
-from simplexlab.figures.style import CLASS_COLORS, new_figure, save_figure, scientific, styled
+from simplexlab.figures.style import CLASS_COLORS, new_figure, power_of_ten, save_figure, scientific, styled
 
 NUMBERS = {"figure": 0, "values": [1.0, float("nan")]}
 
@@ -69,3 +69,25 @@ def test_the_colours_are_those_of_okabe_and_ito():
 )
 def test_numbers_in_two_digits(value, words):
     assert scientific(value) == words
+
+
+def test_a_folder_that_was_made_for_files_that_did_not_come_goes_again(tmp_path, monkeypatch):
+    (tmp_path / "kept").mkdir()
+    with styled("print"):
+        figure = new_figure(2, 2, "")
+        monkeypatch.setattr(figure, "savefig", lambda *_, **__: 1 / 0)
+        for stem in ("made/below/a", "kept/a"):
+            with pytest.raises(ZeroDivisionError):
+                save_figure(figure, tmp_path / stem, {}, "")
+    assert [path.name for path in tmp_path.rglob("*")] == ["kept"]
+
+
+def test_ticks_of_whole_decades_are_powers_of_ten():
+    assert [power_of_ten(value) for value in (1e-12, 0.001, 1, 1000, 2, 0.02)] == [
+        "10⁻¹²",
+        "10⁻³",
+        "10⁰",
+        "10³",
+        "",
+        "",
+    ]
