@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from simplexlab.quiet import stderr_is_quiet
 
 PATIENCE_SECONDS = 2.0  # a command that fails within them has said nothing of what it was about to do
+LIBRARIES = "py.warnings"  # to which `logging.captureWarnings` gives what libraries warn of
 AT_ONCE = {"at_once": True}
 """`extra` of a log record that cannot wait, such as the answer to Ctrl-C."""
 
@@ -25,7 +26,9 @@ class Asides(logging.Handler):
         self.timer: threading.Timer | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the message of a warning, or print it."""
+        """Keep the message of a warning, or print it; what a library warns of while it is silenced is not said."""
+        if record.name == LIBRARIES and stderr_is_quiet():
+            return
         self.add(self.format(record).strip())
         if getattr(record, "at_once", False):
             self.let_out()
@@ -79,7 +82,7 @@ def asides() -> Iterator[Asides]:
     Warnings are those of the package and those that libraries give through `warnings`.
     """
     global _current
-    loggers = [logging.getLogger(name) for name in ("simplexlab", "py.warnings")]
+    loggers = [logging.getLogger(name) for name in ("simplexlab", LIBRARIES)]
     before, _current = _current, Asides()
     logging.captureWarnings(True)
     for logger in loggers:

@@ -8,6 +8,8 @@ evaluation.
 import json
 import random
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -77,7 +79,10 @@ def list_many(folder: Path) -> None:
     """Time a listing of 5,000 finished runs."""
     for number in range(5000):
         write(folder, Experiment(name=f"run-{number}", seed=number).resolve())
-    print("list 5,000 runs:", milliseconds(lambda: [summarise(run) for run in list_runs(folder)]))
+    print("list 5,000 runs:", milliseconds(lambda: [summarise(run) for run in list_runs(folder, brief=True)]))
+    words = [sys.executable, "-m", "simplexlab", "runs", "--run-dir", str(folder)]
+    command = milliseconds(lambda: subprocess.run(words, check=True, capture_output=True))
+    print("simplexlab runs, 5,000 of them:", command)
     follower = RunsFollower(folder)
     follower.poll()
     print("poll 5,000 runs, nothing new:", milliseconds(follower.poll))
