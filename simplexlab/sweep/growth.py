@@ -243,10 +243,9 @@ class _Likelihood:
             outside = min(inside * step, end) if step > 1 else max(inside * step, end)
             point = self.profile(outside, parameters)
             if best.value - point.value > drop:
-                # The root of the fall is nearly linear in the exponent, so that a few profiles find it.
+
                 def fallen(exponent, guess=parameters):
-                    fall = best.value - self.profile(exponent, guess).value
-                    return math.sqrt(max(fall, 0.0)) - math.sqrt(drop)
+                    return best.value - self.profile(exponent, guess).value - drop
 
                 return brentq(fallen, inside, outside, xtol=1e-3)
             inside, parameters = outside, point.parameters
