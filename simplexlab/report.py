@@ -247,7 +247,7 @@ def _figure(numbers: dict[str, Any], module: Any) -> str:
         figure, caption = module.draw(numbers)
         figure.suptitle("")
         file = io.BytesIO()
-        figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)
+        figure.savefig(file, format="svg", bbox_inches="tight", metadata={"Date": None}, transparent=True)
     data = base64.b64encode(file.getvalue()).decode()
     return (
         f'<figure><img alt="{escape(numbers["title"])}" src="data:image/svg+xml;base64,{data}">'

@@ -9,11 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from simplexlab.figures.style import MUTED_COLOR, PALE_COLOR, THEORY_LINE, new_figure, thin
+from simplexlab.figures.style import MUTED_COLOR, PALE_COLOR, THEORY_LINE, new_figure, scale, thin
 from simplexlab.runs import Run
 from simplexlab.sweep.side_by_side import side_by_side, summary
 
 SMALLEST_SHARE = 1e-6  # of the excess: what is less is drawn there
+MOST_IN_LINE, LEGEND_LINE = 5, 0.17  # entries of the legend beside the title, and inches of a line of it
 
 
 def objectives(runs: Sequence[Run]) -> dict[str, Any]:
@@ -38,7 +39,9 @@ def draw(numbers: dict[str, Any]) -> tuple[Figure, str]:
     handles.append(Line2D([], [], label="simplex", **THEORY_LINE))
     if any(row["nonnegative"] for panel in panels for row in panel["rows"]):
         handles.append(Line2D([], [], color=MUTED_COLOR, linestyle=":", label="ReLU floor"))
-    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles))
+    columns = len(handles) if len(handles) <= MOST_IN_LINE else MOST_IN_LINE - 1
+    figure.set_figheight(figure.get_figheight() + scale() * LEGEND_LINE * (-(-len(handles) // columns) - 1))
+    figure.legend(handles=handles, loc="outside upper right", ncols=columns)
     return figure, _caption(numbers)
 
 

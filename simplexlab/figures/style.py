@@ -71,11 +71,15 @@ def styled(style: Style) -> Iterator[None]:
 
 def new_figure(width: float, height: float, title: str) -> Figure:
     """A figure of a size in inches on the printed page, with constrained layout and a title."""
-    scale = matplotlib.rcParams["figure.figsize"][0]
-    figure = Figure(figsize=(width * scale, height * scale), layout="constrained")
-    figure.get_layout_engine().set(h_pad=0.06 * scale, w_pad=0.06 * scale)
+    figure = Figure(figsize=(width * scale(), height * scale()), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.06 * scale(), w_pad=0.06 * scale())
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     return figure
+
+
+def scale() -> float:
+    """Inches of a figure for an inch on the printed page."""
+    return matplotlib.rcParams["figure.figsize"][0]
 
 
 def class_color(label: int) -> str:
