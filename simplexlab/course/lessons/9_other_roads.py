@@ -485,12 +485,13 @@ lesson.explain("9.2")
 lesson.explain("9.3")
 
 # %%
-first = min((name for name in times if times[name] is not None), key=times.get, default="nobody")
+earliest = min((time for time in times.values() if time is not None), default=None)
+first = [name for name, time in times.items() if time is not None and time == earliest]
 lesson.end(
     f"""Five losses on free points went to the same simplex. Five vectors in space cannot all be more than 90° apart:
     the largest cosine of the best five is {placed[5]:.3f}. With {CLASSES} classes of {POINTS} points alignment and
     uniformity collapse them from a weight of {threshold:.2f} on, the digits from {collapse_threshold(140, 10):.2f} on.
-    On images {best} had the smallest share of its excess left, {left[best]:.2%}, and {first} fitted first.
+    On images {best} had the smallest share of its excess left, {left[best]:.2%}; first to fit: {", ".join(first) or "none"}.
     Try next: change my_loss.py, then simplexlab sweep --losses ce,my_loss.py --corruptions 0,0.4 and
     simplexlab figure objectives on its folder."""
 )
