@@ -491,7 +491,8 @@ lesson.end(
     f"""Five losses on free points went to the same simplex. Five vectors in space cannot all be more than 90° apart:
     the largest cosine of the best five is {placed[5]:.3f}. With {CLASSES} classes of {POINTS} points alignment and
     uniformity collapse them from a weight of {threshold:.2f} on, the digits from {collapse_threshold(140, 10):.2f} on.
-    On images {best} had the smallest share of its excess left, {left[best]:.2%}; first to fit: {", ".join(first) or "none"}.
+    On images {best} had the smallest share of its excess left, {left[best]:.2%}; first to fit:
+    {", ".join(first) or "none"}.
     Try next: change my_loss.py, then simplexlab sweep --losses ce,my_loss.py --corruptions 0,0.4 and
     simplexlab figure objectives on its folder."""
 )
