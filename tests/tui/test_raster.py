@@ -118,12 +118,18 @@ def test_only_cells_that_changed_are_painted_again(tmp_path):
     drive(tmp_path / "none", steps)
 
 
-def test_blanks_take_the_ink_before_them_where_none_shows():
+def test_blanks_take_the_ink_beside_them_where_none_shows():
     red, blue, ground = (Style.parse(words) for words in ("red on black", "blue on black", "white on black"))
-    line = [Segment("ab", red), Segment("  ", ground), Segment("c", blue), Segment(" ", Style.parse("on white"))]
+    line = [
+        Segment(" ", ground),
+        Segment("ab", red),
+        Segment("  ", ground),
+        Segment("c", blue),
+        Segment(" ", Style.parse("on white")),
+    ]
     line += [Segment("d", red + Style(reverse=True)), Segment(" ", ground)]
     made = thrifty(line)
-    assert [segment.text for segment in made] == ["ab  ", "c", " ", "d", " "]
+    assert [segment.text for segment in made] == [" ab  ", "c", " ", "d", " "]
     assert made[0].style == red
     assert made[-1].style == ground
 

@@ -116,22 +116,24 @@ Entry = tuple[str, str, str, str]  # sign, its colour, words, number
 
 
 def thrifty(segments: Iterable[Segment]) -> list[Segment]:
-    """Segments that look the same in fewer words to the terminal: blanks take the ink before them, which none shows."""
+    """Segments that look the same in fewer words to the terminal: blanks take the ink beside them, which none shows."""
     made: list[Segment] = []
     for segment in segments:
         before = made[-1] if made else None
-        if before is not None and _may_follow(before, segment):
+        if before is not None and _may_join(before, segment):
             made[-1] = Segment(before.text + segment.text, before.style)
+        elif before is not None and _may_join(segment, before):
+            made[-1] = Segment(before.text + segment.text, segment.style)
         else:
             made.append(segment)
     return made
 
 
-def _may_follow(before: Segment, blank: Segment) -> bool:
-    if before.style is None or blank.style is None or blank.text.strip(" "):
+def _may_join(inked: Segment, blank: Segment) -> bool:
+    if inked.style is None or blank.style is None or blank.text.strip(" "):
         return False
-    shows = any(style.reverse or style.underline or style.strike for style in (before.style, blank.style))
-    return not shows and before.style.bgcolor == blank.style.bgcolor
+    shows = any(style.reverse or style.underline or style.strike for style in (inked.style, blank.style))
+    return not shows and inked.style.bgcolor == blank.style.bgcolor
 
 
 def arrange(
