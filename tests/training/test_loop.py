@@ -3,6 +3,7 @@
 import functools
 
 import numpy as np
+import pytest
 
 from simplexlab.config import Experiment
 from simplexlab.data import Dataset
@@ -38,8 +39,9 @@ def trained(loss: str, jit: bool) -> tuple[np.ndarray, np.ndarray, list[np.ndarr
         return np.concatenate(calls), np.concatenate(loop.encode()[:2]), learner.model.get_weights()
 
 
-def test_compiled_by_xla_the_loop_does_what_it_does_without():
-    plain, compiled = trained("sc", False), trained("sc", True)
+@pytest.mark.parametrize("loss", ["ce", "sc"])
+def test_compiled_by_xla_the_loop_does_what_it_does_without(loss):
+    plain, compiled = trained(loss, False), trained(loss, True)
     assert len(plain[0]) == 7
     for one, other in zip([*plain[:2], *plain[2]], [*compiled[:2], *compiled[2]], strict=True):
         np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-9)
@@ -56,9 +58,9 @@ def test_a_cpu_encodes_in_calls_side_by_side_what_it_encodes_in_one(monkeypatch)
     starts = []
     encode_part = Loop._encode_part
     monkeypatch.setattr(Loop, "_encode_part", lambda self, start: starts.append(start) or encode_part(self, start))
-    one = trained("ce", False)
+    one = trained.__wrapped__("ce", False)
     monkeypatch.setattr(loop_module, "_operators_at_once", lambda: 3)
-    three = trained("ce", False)
+    three = trained.__wrapped__("ce", False)
     np.testing.assert_allclose(three[1], one[1], rtol=1e-12)
     assert one[1].shape[0] == 40  # three calls of 14 images: two are padding
     assert len(starts) == 2  # traced once each: the calls share a graph
