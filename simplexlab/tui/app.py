@@ -20,6 +20,7 @@ from textual import work
 from textual.app import App, SystemCommand
 from textual.binding import Binding
 from textual.color import Color
+from textual.driver import Driver
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.screen import Screen
 from textual.theme import Theme
@@ -31,6 +32,7 @@ from simplexlab.text import printable
 from simplexlab.tui.launch import Launch, Launcher, stop
 from simplexlab.tui.screens.base import FollowingScreen
 from simplexlab.tui.screens.runs import RunsScreen
+from simplexlab.tui.terminal import frugal_driver
 from simplexlab.tui.views.charts import Spec
 from simplexlab.tui.views.guess import Guess
 from simplexlab.tui.views.records import is_fitted, named
@@ -146,6 +148,10 @@ class SimplexLab(App[None]):
         self._follower = RunsFollower(run_dir)
         self._lock = threading.Lock()
         self._unfitted: set[str] | None = None
+
+    def get_driver_class(self) -> type[Driver]:
+        """The library's driver, which writes the same in fewer bytes."""
+        return frugal_driver(super().get_driver_class())
 
     def on_mount(self) -> None:
         """Open the table of runs and begin to follow."""

@@ -2,13 +2,11 @@
 
 import numpy as np
 import pytest
-from rich.segment import Segment
-from rich.style import Style
 from tui_helpers import drive, open_run, until
 
 from simplexlab.tui.views.charts import ChartSpec, Series
 from simplexlab.tui.widgets.chart import Chart
-from simplexlab.tui.widgets.picture import Picture, arrange, thrifty
+from simplexlab.tui.widgets.picture import Picture, arrange
 from simplexlab.tui.widgets.raster import Canvas
 
 
@@ -116,22 +114,6 @@ def test_only_cells_that_changed_are_painted_again(tmp_path):
         assert 0 < sum(region.area for region in painted[0]) < chart.size.area / 3
 
     drive(tmp_path / "none", steps)
-
-
-def test_blanks_take_the_ink_beside_them_where_none_shows():
-    red, blue, ground = (Style.parse(words) for words in ("red on black", "blue on black", "white on black"))
-    line = [
-        Segment(" ", ground),
-        Segment("ab", red),
-        Segment("  ", ground),
-        Segment("c", blue),
-        Segment(" ", Style.parse("on white")),
-    ]
-    line += [Segment("d", red + Style(reverse=True)), Segment(" ", ground)]
-    made = thrifty(line)
-    assert [segment.text for segment in made] == [" ab  ", "c", " ", "d", " "]
-    assert made[0].style == red
-    assert made[-1].style == ground
 
 
 def test_every_cell_has_the_ground_of_the_theme(demo):

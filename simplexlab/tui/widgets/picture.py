@@ -1,6 +1,5 @@
 """What all pictures have in common: only the cells that changed go to the terminal."""
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 from rich.segment import Segment
@@ -33,7 +32,6 @@ class Picture(Widget, can_focus=True):
         super().__init__(**arguments)
         self.spec = spec
         self._strips: list[Strip] = []
-        self._sent: dict[int, tuple[Strip, Strip]] = {}  # row, its strip, the strip as it goes to the terminal
 
     def show(self, spec: Spec | None) -> None:
         """Draw another description."""
@@ -83,13 +81,7 @@ class Picture(Widget, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """One line as it was drawn last."""
-        if y >= len(self._strips):
-            return Strip.blank(self.size.width)
-        strip = self._strips[y]
-        known = self._sent.get(y)
-        if known is None or known[0] is not strip:
-            known = self._sent[y] = strip, Strip(thrifty(strip), strip.cell_length)
-        return known[1]
+        return self._strips[y] if y < len(self._strips) else Strip.blank(self.size.width)
 
     @property
     def dark(self) -> bool:
@@ -113,27 +105,6 @@ class Picture(Widget, can_focus=True):
 
 LEGIBLE, SHORTEST = 5, 3  # letters
 Entry = tuple[str, str, str, str]  # sign, its colour, words, number
-
-
-def thrifty(segments: Iterable[Segment]) -> list[Segment]:
-    """Segments that look the same in fewer words to the terminal: blanks take the ink beside them, which none shows."""
-    made: list[Segment] = []
-    for segment in segments:
-        before = made[-1] if made else None
-        if before is not None and _may_join(before, segment):
-            made[-1] = Segment(before.text + segment.text, before.style)
-        elif before is not None and _may_join(segment, before):
-            made[-1] = Segment(before.text + segment.text, segment.style)
-        else:
-            made.append(segment)
-    return made
-
-
-def _may_join(inked: Segment, blank: Segment) -> bool:
-    if inked.style is None or blank.style is None or blank.text.strip(" "):
-        return False
-    shows = any(style.reverse or style.underline or style.strike for style in (inked.style, blank.style))
-    return not shows and inked.style.bgcolor == blank.style.bgcolor
 
 
 def arrange(
