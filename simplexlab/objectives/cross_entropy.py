@@ -89,6 +89,7 @@ OBJECTIVES = (
         ),
         head="fixed",
         make_head=make_simplex_head,
+        least_dimension=lambda classes: classes - 1,
         make_loss=make_loss,
         remedy="lower --learning-rate or --head-radius",
         floor=fixed_floor,

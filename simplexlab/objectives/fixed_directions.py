@@ -82,6 +82,7 @@ OBJECTIVES = (
         ),
         head="fixed",
         make_head=make_orthonormal_head,
+        least_dimension=lambda classes: classes,
         sphere=True,
         make_loss=cross_entropy.make_loss,
         remedy="lower --learning-rate or --scale",

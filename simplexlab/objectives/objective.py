@@ -168,6 +168,7 @@ class Objective:
         measure: representations, labels, what is known, floor, generator → (loss, excess, standard error); None for
             the mean over all points (head) or over the anchors of random batches (no head).
         make_head: (options, K, h, seed) → Keras layer from representations to logits, for a fixed head.
+        least_dimension: K → the least h in which the rows of a fixed head exist.
         penalty: `penalty(rows, **options)` of the rows (K, h) of a learned head, made of `keras.ops`: a scalar that is
             added to the loss, in training once a step. A `measure` of its own holds it too.
         make_projection: (options, h, seed) → Keras model from representations to what the loss takes, a projection head
@@ -199,6 +200,7 @@ class Objective:
     floor: Callable[[Known], "Floor"] | None = field(default=None, repr=False)
     measure: Callable[..., tuple[float, float | None, float | None]] | None = field(default=None, repr=False)
     make_head: Callable[..., Any] | None = field(default=None, repr=False)
+    least_dimension: Callable[[int], int] = field(default=lambda classes: 1, repr=False)
     penalty: Callable[..., Any] | None = field(default=None, repr=False)
     make_projection: Callable[..., Any] | None = field(default=None, repr=False)
     views: int = 1

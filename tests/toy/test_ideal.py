@@ -109,6 +109,7 @@ def test_a_head_that_does_not_exist_leaves_no_run_folder(tmp_path, loss, classes
     with pytest.raises(UsageError, match="needs a dimension of at least 3"):
         run_ideal(IdealToy(loss=loss, classes=classes, run_dir=str(tmp_path / "runs")))
     assert not (tmp_path / "runs").exists()
+    assert objectives.get(loss).least_dimension(classes) == 3  # which the form of the interface asks before
 
 
 def test_the_command_line_holds_what_was_chosen():

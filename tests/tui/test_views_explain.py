@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from simplexlab.objectives import named
 from simplexlab.runs import Run, read_metrics
 from simplexlab.runs.read import Status
 from simplexlab.tui.views import explain
@@ -125,6 +126,13 @@ def test_time_to_fit_marks_censored_runs():
     censored = next(series for series in chart.series if series.marker in views.CENSORED)
     assert (censored.x.tolist(), censored.y.tolist()) == ([0.8], [800])
     assert censored.label == "SC not fitted"
+
+
+def test_of_many_losses_each_is_named_once():
+    rows = [(loss, corrupt, 300 if corrupt else None, 800) for loss in ("ce", "sc", "mse") for corrupt in (0.0, 0.2)]
+    rows += [("triplet", 0.2, None, 800), ("n-pairs", 0.2, 400, 800)]
+    labels = [series.label for series in views.fit_against_corruption(rows).series if series.label]
+    assert sorted(labels) == sorted(named(loss).title for loss in ("ce", "sc", "mse", "triplet", "n-pairs"))
 
 
 def test_overlay_takes_a_log_axis_for_losses_of_different_size():

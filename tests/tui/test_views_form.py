@@ -135,6 +135,9 @@ def test_toys_of_several_losses_take_what_is_theirs(tmp_path):
         ({"loss": "align-uniform", "weight": "-1"}, "--weight"),
         ({"loss": "sc", "temperature": "hot"}, "is not a number"),
         ({"seed": ",".join(map(str, range(60)))}, "more than 50 toys"),
+        ({"loss": "ce-orthonormal", "classes": "3", "dimension": "2"}, "3 classes needs a dimension of at least 3"),
+        ({"loss": "ce-orthonormal", "classes": "4"}, "4 classes needs a dimension of at least 4"),
+        ({"loss": "ce-fix", "counts": "4,3,2,2", "dimension": "2"}, "4 classes needs a dimension of at least 3"),
     ],
 )
 def test_what_is_wrong_with_a_toy_is_told_in_one_line(texts, problem, tmp_path):

@@ -40,6 +40,8 @@ LINKED = {
 }
 STATISTICS = {"one": "within_class_similarity", "two": "nc1"}  # what the panels of statistics begin with
 WITHOUT_AXES = ("configuration", "fit")
+FITS = "hollow: not fitted within the iterations it was given; runs appear as they end or fit"
+MANY_FITS = "enlarge (z) for the names; hollow: not fitted within the iterations it was given"
 UNITS = (
     "one loss is a mean over points, another a sum over a batch: compare each with its own bound, not with the other"
 )
@@ -175,11 +177,10 @@ class CompareScreen(FollowingScreen):
             field = next((field for field in fields if field != row.key), row.key)
             spec = views.overlay(row.label, row.short, shown, field, row.log, total, inks)
             self.query_one(f"#{panel}", Panel).show(spec, row.meaning)
-        rows = [self._fit_row(name) for name in self.names if name not in self.hidden]
-        self.query_one("#fit", Panel).show(
-            views.fit_against_corruption([row for row in rows if row is not None]),
-            "hollow: not fitted within the iterations it was given; runs appear as they end or fit",
-        )
+        found = [self._fit_row(name) for name in self.names if name not in self.hidden]
+        rows = [row for row in found if row is not None]
+        many = len({loss for loss, *_ in rows}) > views.MANY_LOSSES
+        self.query_one("#fit", Panel).show(views.fit_against_corruption(rows), MANY_FITS if many else FITS)
         self._show_configuration()
         self.query_one("#legend-line", Static).update(self._legend_line())
         box = self.query_one(SelectionList)

@@ -328,6 +328,7 @@ def far_column(records: Records) -> tuple[np.ndarray, np.ndarray]:
     return x, y
 
 
+MANY_LOSSES = 4
 FITTED, CENSORED = "●◆■★", "△▷▽◁"
 
 
@@ -336,10 +337,11 @@ def fit_against_corruption(rows: list[tuple[str, float, int | None, int]]) -> Ch
 
     Args:
         rows: (loss, corruption, time to fit or None, iterations done). A run that was never fitted is censored: it
-            stands as a triangle at the iterations it was given.
+            stands as a triangle at the iterations it was given. Of many losses each is named once.
     """
     series = []
-    for index, loss in enumerate(sorted({row[0] for row in rows}, key=rank)):
+    losses = sorted({row[0] for row in rows}, key=rank)
+    for index, loss in enumerate(losses):
         ink, title = named(loss).colour, named(loss).title
         points = sorted((corrupt, fit) for name, corrupt, fit, _ in rows if name == loss and fit is not None)
         censored = sorted((corrupt, done) for name, corrupt, fit, done in rows if name == loss and fit is None)
@@ -347,7 +349,8 @@ def fit_against_corruption(rows: list[tuple[str, float, int | None, int]]) -> Ch
             xs = np.unique([corrupt for corrupt, _ in points])
             ys = np.array([np.mean([fit for corrupt, fit in points if corrupt == x]) for x in xs])
             series.append(Series("", xs, ys, colour=ink, marker="·"))
-        for label, pairs, sign in ((title, points, FITTED), (f"{title} not fitted", censored, CENSORED)):
+        hollow = f"{title} not fitted" if len(losses) <= MANY_LOSSES else "" if points else title
+        for label, pairs, sign in ((title, points, FITTED), (hollow, censored, CENSORED)):
             if pairs:
                 x, y = np.array(pairs, float).T
                 series.append(Series(label, x, y, colour=ink, kind="points", marker=sign[index % len(sign)]))
