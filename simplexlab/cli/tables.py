@@ -140,9 +140,9 @@ def growth_tables(panel: dict[str, Any]) -> Iterator[Table]:
 
     for made in tables(panel):
         table = Table(box=None, pad_edge=False, title=made.title, title_justify="left")
-        table.add_column(made.headings[0])
+        table.add_column(made.headings[0], overflow="fold")
         for heading in made.headings[1:]:
-            table.add_column(heading, justify="right")
+            table.add_column(heading, justify="right", overflow="fold")  # no digit is left out
         for row in made.rows:
             table.add_row(*row)
         yield table

@@ -125,7 +125,7 @@ WAYS = {
     "has changed since the run was started": changed,
     "is not there any more": deleted,
     "evil.py, was never run here by its user": other_file,
-    "has changed since the run was started; --trust": damaged_facts,
+    "is damaged: config.json: objective is a list, not an object": damaged_facts,
 }
 
 
@@ -138,7 +138,7 @@ def test_it_is_not_executed_and_why_is_told(received, simplexlab, monkeypatch, c
     assert (code, out) == (2, "")
     assert err.count("\n") == 1
     assert told in err
-    assert "--trust goes on with the copy in its folder" in err
+    assert "--trust goes on with the copy in its folder" in err or WAYS[told] is damaged_facts
     assert not executed(received)
     assert sorted(path.read_bytes() for path in (received / "runs" / run).glob("*.json*")) == before
 
@@ -263,8 +263,12 @@ def test_readers_execute_nothing(received, simplexlab, monkeypatch, words, way):
     (received / "pictures").mkdir()
     places = {"RUNS": str(received / "runs"), "PICTURES/": f"{received / 'pictures'}/"}
     code, out, err = simplexlab(*(places.get(word, word) for word in words))
-    assert code == 0, err
-    assert words[0] == "figure" or "stopped" in out or "ended" in out
+    if way is damaged_facts and words[0] == "figure":  # it is left out, and no other is there
+        assert (code, err.count("\n")) == (2, 1)
+        assert "ended: config.json: objective is a list, not an object" in err
+    else:
+        assert code == 0, err
+        assert words[0] == "figure" or "stopped" in out or "ended" in out
     assert not executed(received)
 
 
