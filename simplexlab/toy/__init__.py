@@ -7,9 +7,10 @@ from simplexlab.toy.minimise import (
     minimise_cross_entropy,
 )
 from simplexlab.toy.run import run_toy
-from simplexlab.toy.settings import Toy
+from simplexlab.toy.settings import PAPER_TOYS, Toy
 
 __all__ = [
+    "PAPER_TOYS",
     "Toy",
     "batch_loss_and_gradient",
     "minimise_all_batches",

@@ -19,7 +19,7 @@ from simplexlab import geometry, objectives, theory
 from simplexlab.course import Lesson
 from simplexlab.figures.style import CLASS_COLORS, MUTED_COLOR, THEORY_LINE, class_color, draw_disc, new_figure
 from simplexlab.runs import list_geometry, read_geometry, read_labels, read_metrics
-from simplexlab.toy import Toy, batch_loss_and_gradient, run_toy
+from simplexlab.toy import PAPER_TOYS, Toy, batch_loss_and_gradient, run_toy
 
 lesson = Lesson(2)
 points_per_class = lesson.pick(100, 30)
@@ -98,7 +98,7 @@ assert np.allclose(differences, gradient / np.sqrt(temperature), atol=1e-6)  # t
 # %%
 results = {
     loss: run_toy(Toy(loss=loss, points_per_class=points_per_class, run_dir=lesson.run_dir, name=loss))
-    for loss in ("ce", "sc")
+    for loss in PAPER_TOYS
 }
 folders = {loss: lesson.folder / "runs" / loss for loss in results}
 labels, _ = read_labels(folders["sc"])

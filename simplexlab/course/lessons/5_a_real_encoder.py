@@ -115,7 +115,7 @@ for axes, loss in zip(panels, LOSSES, strict=False):
     assert all(line["imbalance"] == 0 for line in lines[loss])  # balanced labels: the theorems hold
     if not objectives.get(loss).sphere:  # the loss of sc is an estimate from a sample of batches
         assert all(line["loss"] >= line["bound"] for line in lines[loss])
-for loss in ("ce", "ce-fix"):
+for loss in (loss for loss in LOSSES if not objectives.get(loss).sphere):
     norms = [line["norms"]["maximum"] for line in lines[loss]]
     panels[3].plot(steps, norms, color=lesson.color(loss), label=loss)
 panels[3].set(title="largest norm", xlabel="iteration", ylim=(0, None))

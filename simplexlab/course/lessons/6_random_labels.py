@@ -228,13 +228,18 @@ for axes, (name, title) in zip(
     {"constant": "constant rate", "short": f"annealed over {short:,}", "long": f"annealed over {long:,}"}.items(),
     strict=True,
 ):
-    for loss in LOSSES:
+    for loss, aside in zip(LOSSES, (-0.012, 0.012), strict=True):  # so that runs do not hide one another
         for level in corruptions:
             for time in times[name, loss, level]:
                 height = budget[name] if time is None else time
                 marker = "^" if time is None else "o"
-                place = level + (0.012 if loss == "sc" else -0.012)  # so that runs do not hide one another
-                axes.plot(place, height, marker, color=lesson.color(loss), fillstyle="none" if time is None else "full")
+                axes.plot(
+                    level + aside,
+                    height,
+                    marker,
+                    color=lesson.color(loss),
+                    fillstyle="none" if time is None else "full",
+                )
         middle = np.array([median(times[name, loss, level]) for level in corruptions])
         axes.plot(corruptions, np.where(np.isfinite(middle), middle, np.nan), color=lesson.color(loss), label=loss)
     axes.axhline(budget[name], color="#BBBBBB", linewidth=1)

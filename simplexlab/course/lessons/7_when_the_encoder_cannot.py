@@ -18,12 +18,12 @@
 import numpy as np
 from scipy.optimize import minimize
 
-from simplexlab import geometry, theory
+from simplexlab import geometry, objectives, theory
 from simplexlab.course import Lesson
 from simplexlab.data import corrupt_labels, load
 from simplexlab.figures.style import CLASS_COLORS, THEORY_LINE, class_color, draw_disc, new_figure, scientific
 from simplexlab.runs import list_geometry, read_geometry
-from simplexlab.toy import Toy, batch_loss_and_gradient, run_toy
+from simplexlab.toy import PAPER_TOYS, Toy, batch_loss_and_gradient, run_toy
 
 lesson = Lesson(7)
 sc_loss = lesson.own("2a")
@@ -253,16 +253,17 @@ lesson.predict(
 # %%
 excess, beyond, neighbours = {}, {}, {}
 figure = new_figure(9.5, 6.6, "Three, four, five classes in the plane")
-for row, loss in zip(figure.subplots(2, 3), ("sc", "ce"), strict=True):
+for row, loss in zip(figure.subplots(2, 3), PAPER_TOYS[::-1], strict=True):
+    on_a_sphere = objectives.get(loss).sphere
     for axes, num_classes in zip(row, (3, 4, 5), strict=True):
         name = f"plane-{loss}-{num_classes}"
-        options = {"temperature": 1.0} if loss == "sc" else {"weight_decay": 0.001, "steps": lesson.pick(3000, 1500)}
+        options = {"temperature": 1.0} if on_a_sphere else {"weight_decay": 0.001, "steps": lesson.pick(3000, 1500)}
         toy = Toy(loss=loss, classes=num_classes, points_per_class=20, run_dir=lesson.run_dir, name=name, **options)
         result = run_toy(toy)
         frame = read_geometry(lesson.folder / "runs" / name, result["iterations"])
         points, kinds = frame["sample"].astype(float), frame["sample_labels"]
         class_counts = np.bincount(kinds)
-        if loss == "sc":
+        if on_a_sphere:
             value = sc_loss(points / np.linalg.norm(points, axis=1, keepdims=True), kinds, 1.0)
             floor = theory.sc_floor_of_composition(class_counts, temperature=1.0, dimension=2)
         else:
@@ -289,7 +290,7 @@ for row, loss in zip(figure.subplots(2, 3), ("sc", "ce"), strict=True):
         axes.plot(*corners[[*range(num_classes), 0]].T, **THEORY_LINE | {"linewidth": 1})
         axes.set_title(f"{loss}, K = {num_classes}: excess {scientific(round(excess[loss, num_classes], 6))}")
 lesson.show(figure, "plane")
-for loss in ("sc", "ce"):
+for loss in PAPER_TOYS:
     assert abs(excess[loss, 3]) < 1e-3
     assert 1e-3 < excess[loss, 4] < excess[loss, 5]  # above the simplex's bound …
     assert all(abs(beyond[loss, k]) < 0.02 * excess[loss, k] for k in (4, 5))  # … and at the best known in the plane
