@@ -156,6 +156,7 @@ def _ideal(name: str) -> None:
     objective = objectives.get(name)
     defaults = {option.name: option.default for option in objective.options} | dict(objective.toy)
     points = objective.toy.get("points_per_class", POINTS)
+    dimension = str(IdealToy(loss=name).resolve().dimension)
     own = [
         (option.name, Annotated[option.type | None, _own(option, defaults[option.name])], None)
         for option in objective.options
@@ -166,7 +167,7 @@ def _ideal(name: str) -> None:
         "IdealOptions",
         [
             ("classes", Classes, None),
-            ("dimension", Dimension, IdealToy.dimension),
+            ("dimension", Annotated[WholeNumber | None, _option("Dimension h of the space, 2 or 3.", dimension)], None),
             ("points_per_class", Annotated[WholeNumber | None, _option("Points in each class.", str(points))], None),
             ("counts", Annotated[str | None, Parameter(help=COUNTS)], None),
             *(norm if objective.head == "learned" else []),
@@ -271,7 +272,7 @@ def _print_result(options: Toy | IdealToy, result: dict[str, Any]) -> None:
     out.print(head)
     out.print()
     out.print(statistics_table(result))
-    if not options.is_tight and result["bound"] is not None:
+    if not options.is_tight and result["bound"] is not None and not result["bound_is_exact"]:
         out.print(
             f"\nNo regular simplex of {options.classes} vertices exists in {options.dimension} dimensions (K > h + 1): "
             "the bound holds, but no configuration reaches it."

@@ -26,6 +26,7 @@ from simplexlab.toy.settings import LARGEST, MOST_CLASSES, SMALLEST
 
 POINTS = 10  # of each class
 MOST_POINTS = 600
+PLANE, SPACE = 2, 3  # dimensions that can be drawn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +40,8 @@ class IdealToy:
     Attributes:
         loss: an objective of the table.
         classes: K, 2 to 5.
-        dimension: h of the space, 2 or 3.
+        dimension: h of the space, 2 or 3; None takes the plane, or space where the plane has no room for the fixed
+            classifier of the objective.
         points_per_class: n.
         counts: points of each class where they differ, in the place of `classes` and `points_per_class`.
         head_norm: largest ‖W‖_F of a learned classifier; None takes √K, rows of norm 1.
@@ -52,7 +54,7 @@ class IdealToy:
 
     loss: str
     classes: int | None = None
-    dimension: int = 2
+    dimension: int | None = None
     points_per_class: int | None = None
     counts: tuple[int, ...] | None = None
     head_norm: float | None = None
@@ -110,7 +112,7 @@ class IdealToy:
         try:
             if whole("number of classes", toy.classes, 2) > MOST_CLASSES:
                 raise ValueError(f"the number of classes must be at most {MOST_CLASSES}, got {toy.classes}")
-            if toy.dimension not in (2, 3):
+            if toy.dimension not in (None, PLANE, SPACE):
                 raise ValueError(f"the dimension must be 2 or 3, got {toy.dimension}")
             if self.points_per_class is not None:
                 whole("number of points per class", self.points_per_class, 1)
@@ -118,6 +120,12 @@ class IdealToy:
             whole("seed", toy.seed, 0)
         except ValueError as error:
             raise UsageError(str(error)) from None
+        least = objective.least_dimension(toy.classes)
+        if (toy.dimension or SPACE) < least:
+            raise UsageError(
+                f"the classifier of {self.loss} for {toy.classes} classes needs a dimension of at least {least}"
+            )
+        toy = dataclasses.replace(toy, dimension=toy.dimension or max(PLANE, least))
         if sum(toy.class_counts) > MOST_POINTS:
             raise UsageError(f"{sum(toy.class_counts)} points are too many for this toy; at most {MOST_POINTS}")
         if objective.head == "none" and max(toy.class_counts) < 2:
@@ -165,9 +173,6 @@ def run_ideal(toy: IdealToy, report: Callable[[dict[str, Any]], None] | None = N
     from simplexlab.training import runtime
 
     runtime.start(Experiment().resolve(), pixels=0)
-    from simplexlab.toy.keras_objective import KerasObjective
-
-    KerasObjective(resolved, labels)  # a head that does not exist for K and h is told before there is a folder
     options = vars(resolved) | resolved.options
     del options["options"]
     config = describe_toy(options, toy.command_line(), labels, ("numpy", "scipy", "tensorflow", "keras"))

@@ -37,6 +37,13 @@ def test_where_no_simplex_exists_the_run_says_so(simplexlab, tmp_path):
     assert "mean over all batches" in out
 
 
+def test_a_bound_that_is_reached_without_a_simplex_is_not_called_out_of_reach(simplexlab, tmp_path):
+    code, out, _ = simplexlab("toy", "prototypes", "--classes", 5, "--dimension", 3, "--run-dir", tmp_path)
+    assert code == 0
+    assert "exact for these labels and norms" in out
+    assert "no configuration reaches it" not in " ".join(out.split())
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

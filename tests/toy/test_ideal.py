@@ -107,9 +107,17 @@ def test_wrong_options_are_refused_in_words(options, message):
 @pytest.mark.parametrize(("loss", "classes"), [("ce-orthonormal", 3), ("ce-fix", 4)])
 def test_a_head_that_does_not_exist_leaves_no_run_folder(tmp_path, loss, classes):
     with pytest.raises(UsageError, match="needs a dimension of at least 3"):
-        run_ideal(IdealToy(loss=loss, classes=classes, run_dir=str(tmp_path / "runs")))
+        run_ideal(IdealToy(loss=loss, classes=classes, dimension=2, run_dir=str(tmp_path / "runs")))
     assert not (tmp_path / "runs").exists()
-    assert objectives.get(loss).least_dimension(classes) == 3  # which the form of the interface asks before
+    assert objectives.get(loss).least_dimension(classes) == 3
+
+
+@pytest.mark.parametrize("loss", objectives.names())
+def test_without_a_dimension_it_is_the_plane_or_space_where_the_classifier_needs_it(loss):
+    for classes in (2, 3, 4):
+        least = objectives.get(loss).least_dimension(classes)
+        if least <= 3:
+            assert IdealToy(loss=loss, classes=classes).resolve().dimension == max(2, least)
 
 
 def test_the_command_line_holds_what_was_chosen():

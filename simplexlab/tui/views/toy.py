@@ -31,7 +31,6 @@ HELP = {
 FIELDS = tuple(HELP)
 DEFAULT_LOSSES = PAPER_TOYS
 MOST_TOYS = 50
-SPACE = 3
 _KNOWN = {field.name: field for field in (*dataclasses.fields(IdealToy), *dataclasses.fields(Toy))}
 
 
@@ -57,7 +56,7 @@ def defaults(loss: str) -> dict[str, Any]:
     if loss in PAPER_TOYS:
         values = vars(Toy(loss=loss).resolve())
         return {name: values[name] for name in FIELDS if name in values and name not in MISPLACED[loss]}
-    toy = _with_room(IdealToy(loss=loss), chosen=False).resolve()
+    toy = IdealToy(loss=loss).resolve()
     own = {option.name: toy.options[option.name] for option in toy.objective.options if not option.of_projection}
     values = vars(toy) | own
     without = () if toy.objective.head == "learned" else ("head_norm",)
@@ -121,24 +120,13 @@ def toys(texts: dict[str, str], run_dir: Path) -> list[Toy | IdealToy]:
     made: list[Toy | IdealToy] = []
     for loss, *chosen in itertools.product(losses, *values.values()):
         kept = {name: value for name, value in zip(values, chosen, strict=True) if name in defaults(loss)}
-        toy = _with_room(_toy(loss, kept, str(run_dir)), chosen="dimension" in kept)
+        toy = _toy(loss, kept, str(run_dir))
+        toy.resolve()
         if toy not in made:
             made.append(toy)
         if len(made) > MOST_TOYS:
             raise UsageError(f"these are more than {MOST_TOYS} toys, the most that a form starts")
     return made
-
-
-def _with_room(toy: Toy | IdealToy, chosen: bool) -> Toy | IdealToy:
-    """The toy in space where the plane has no room for its classifier and no dimension was chosen."""
-    resolved = toy.resolve()
-    classes = len(resolved.class_counts)
-    least = objectives.get(toy.loss).least_dimension(classes)
-    if not chosen and toy.dimension < least <= SPACE:
-        return dataclasses.replace(toy, dimension=least)
-    if toy.dimension < least:
-        raise UsageError(f"the classifier of {toy.loss} for {classes} classes needs a dimension of at least {least}")
-    return toy
 
 
 def _toy(loss: str, given: dict[str, Any], run_dir: str) -> Toy | IdealToy:
