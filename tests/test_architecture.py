@@ -226,3 +226,35 @@ class TestTheWalk:
         assert circle({("a", "b"), ("b", "c"), ("a", "c")}) == []
         assert circle({("a", "b"), ("b", "c"), ("c", "a"), ("z", "a")}) == ["a", "b", "c", "a"]
         assert circle({("a", "a")}) == ["a", "a"]
+
+
+def undescribed(part: Path) -> list[str]:
+    """Constants in `__all__` of a part without a docstring, which the reference therefore leaves out."""
+    trees = {path: ast.parse(path.read_text()) for path in part.rglob("*.py")}
+    public = {
+        element.value
+        for node in trees[part / "__init__.py"].body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+        for element in ast.walk(node.value)
+        if isinstance(element, ast.Constant)
+    }
+    bare = []
+    for tree in trees.values():
+        for node, after in zip(tree.body, [*tree.body[1:], None], strict=True):
+            if isinstance(node, ast.Assign | ast.AnnAssign):
+                (target,) = [node.target] if isinstance(node, ast.AnnAssign) else node.targets[:1]
+                told = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+                bare += [ast.unparse(target)] * (ast.unparse(target) in public and not told)
+    return bare
+
+
+@pytest.mark.parametrize("part", re.findall(r"^## simplexlab\.(\w+)", (ROOT / "docs" / "api.md").read_text(), re.M))
+def test_the_reference_describes_each_public_constant(part):
+    if (PACKAGE / part).is_dir():
+        assert undescribed(PACKAGE / part) == []
+
+
+def test_a_public_constant_without_a_docstring_is_found(tmp_path):
+    (tmp_path / "__init__.py").write_text('from it import FEW, MANY\n__all__ = ["FEW", "MANY"]\n')
+    (tmp_path / "it.py").write_text('FEW = 1\nMANY = 3\n"""More than two."""\n')
+    assert undescribed(tmp_path) == ["FEW"]

@@ -14,7 +14,9 @@ SMALLEST, LARGEST = 1e-12, 1e6  # λ, τ and learning rates with which float64 c
 MOST_POINTS = 20_000
 MOST_POINTS_A_STEP = 2000  # of sc, which holds the square of it in inner products
 
-PAPER_TOYS = ("ce", "sc")  # losses of the toys that the paper draws; the others are `IdealToy`
+PAPER_TOYS = ("ce", "sc")
+"""Losses of the toys that the paper draws, `Toy`; every other objective has an `IdealToy`."""
+
 MISPLACED = {"ce": ("temperature", "all_batches"), "sc": ("weight_decay",)}  # options that belong to the other one
 
 
