@@ -1,22 +1,29 @@
 """Kill runs with SIGKILL again and again, resume them, and compare them with runs that were never interrupted.
 
-    python tests/benchmarks/killed_runs.py --kills 20 [--what sc --what sweep --what tui] [--overlap]
+    python tests/benchmarks/killed_runs.py --kills 100 [--what sc --what sweep --what tui] [--minutes 40] [--overlap]
 
 Every objective of the table is killed by itself; then a sweep of two workers, with its workers and alone; then the
-terminal interface, with the training that it started and alone. A run is killed at a random moment, or, by itself,
-inside a random write to its folder (between the writing, the syncing and the renaming of a file), until it ends. After
-every kill its metrics must be the first lines of the uninterrupted run's, without a line doubled or missing; at its end
-metrics and weights, and of runs by themselves the event files, must be the same bit for bit, timings aside. Linux only:
-the runs of objectives are forked from one process that has imported TensorFlow.
+terminal interface, with the training that it started and alone. Each is the command itself, `simplexlab train --resume`
+or `sweep`, in a process of its own. A run is killed at a random moment, or, by itself, inside a random write to its
+folder (between the writing, the syncing and the renaming of a file), until it ends. After every kill its metrics must
+be the first lines of the uninterrupted run's, without a line doubled or missing; at its end metrics, weights and event
+files must be the same bit for bit, timings aside.
+
+Linux only: processes are forked from one that has imported TensorFlow and used nothing of it, those that they start
+too; the first kills of each kind are of processes that begin with nothing.
 """
 
 import argparse
 import contextlib
+import functools
+import gc
 import hashlib
 import io
 import json
+import multiprocessing
 import os
 import random
+import runpy
 import shutil
 import signal
 import subprocess
@@ -26,6 +33,8 @@ import time
 import traceback
 import zipfile
 from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from itertools import zip_longest
 from pathlib import Path
 
@@ -34,13 +43,16 @@ import numpy as np
 from simplexlab import objectives
 
 TIMINGS = ("seconds",)
+COMMON = {"corrupt": 0.2, "batch_size": 12, "iterations": 120, "evaluate_every": 5, "devices": "cpu"}
 RUNS = {
-    "ce": {"loss": "ce", "encoder": "resnet-small", "width": 2, "augment": True},
-    "ce-fix": {"loss": "ce-fix", "encoder": "mlp", "width": 2, "precision": "float64"},
-    "sc": {"loss": "sc", "encoder": "resnet-small", "width": 2, "augment": True, "checkpoint_every": 7},
+    "ce": {"encoder": "resnet-small", "augment": True},
+    "ce-fix": {"precision": "float64"},
+    "sc": {"encoder": "resnet-small", "augment": True, "checkpoint_every": 7},
 }
 # Of the others of the table, a small run of each.
 OTHERS = {"encoder": "mlp", "width": 2}
+PARENTS = ("sweep", "tui")
+ROUND = 10  # kills of one kind before it is the next one's turn
 # The interface without a terminal, in which the run `run` is begun or gone on with, until it has finished.
 INTERFACE = """
 import asyncio, sys
@@ -58,35 +70,67 @@ async def follow(folder):
 
 asyncio.run(follow(Path(sys.argv[1])))
 """
-COMMON = {"corrupt": 0.2, "batch_size": 12, "iterations": 120, "evaluate_every": 5, "devices": "cpu"}
+
+
+class Difference(Exception):
+    """What a killed run has and the uninterrupted one has not."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=20, help="kills of each loss")
-    kinds = [*objectives.names(), "sweep", "tui"]
+    parser.add_argument("--kills", type=int, default=20, help="kills of each loss, of the sweep and of the interface")
+    parser.add_argument("--fresh", type=int, default=1, help="so many of them of processes that begin with nothing")
+    kinds = [*objectives.names(), *PARENTS]
     parser.add_argument("--what", choices=kinds, action="append", help="this only; may be repeated")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="kinds side by side")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="begin no further round after them")
     parser.add_argument("--overlap", action="store_true", help="evaluate beside the steps, but in the reference")
     arguments = parser.parse_args()
+    kinds = arguments.what or kinds
+    end = time.monotonic() + 60 * arguments.minutes
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     import sklearn.linear_model  # noqa: F401
-    import tensorflow  # noqa: F401
+    import tensorflow
 
-    draws = random.Random(arguments.seed)
-    with tempfile.TemporaryDirectory() as folder:
+    import simplexlab.cli.train
+    import simplexlab.training.commands
+    import simplexlab.training.progress
+    import simplexlab.tui.app  # noqa: F401
+
+    tensorflow.get_logger().setLevel("ERROR")
+    gc.freeze()
+    done = {kind: Counter() for kind in kinds}
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        ProcessPoolExecutor(arguments.jobs, multiprocessing.get_context("fork")) as pool,
+    ):
         dataset = write_images(Path(folder, "images.npz"))
-        for what in arguments.what or kinds:
-            if what in ("sweep", "tui"):
-                kills = kill_parents(what, Path(folder, what), dataset, arguments.kills, draws)
-            else:
-                chosen = {"loss": what, **OTHERS, **RUNS.get(what, {})}
-                options = {**COMMON, **chosen, "dataset": str(dataset), "run_dir": f"{folder}/{what}"}
-                options["overlap"] = arguments.overlap
-                kills = kill_and_compare(options, arguments.kills, draws)
-            print(
-                f"{what}: equal to the uninterrupted run after {sum(kills.values())} kills: {dict(kills)}", flush=True
-            )
+        places = {kind: Path(folder, kind) for kind in kinds}
+        durations = dict(zip(kinds, pool.map(reference, kinds, places.values(), [dataset] * len(kinds)), strict=True))
+        for turn in range(-(-arguments.kills // ROUND)):
+            wanted = min(ROUND, arguments.kills - turn * ROUND)
+            fresh = max(0, min(wanted, arguments.fresh - turn * ROUND))
+            calls = [
+                functools.partial(
+                    kills, kind, places[kind], dataset, durations[kind], wanted, fresh,
+                    f"{arguments.seed} {kind} {turn}", arguments.overlap, end,
+                )
+                for kind in kinds
+            ]  # fmt: skip
+            for kind, found in zip(kinds, pool.map(_call, calls), strict=True):
+                done[kind].update(found)
+                print(f"{kind}: {found.total()} kills, {done[kind].total()} in all", flush=True)
+            if time.monotonic() > end:
+                break
+    for kind, found in done.items():
+        print(f"{kind}: equal to the uninterrupted run after {found.total()} kills: {dict(found)}")
+    total = sum(done.values(), Counter())
+    print(f"{total.total()} kills, seed {arguments.seed}, no line lost: {dict(total)}")
+
+
+def _call(function: Callable[[], Counter]) -> Counter:
+    return function()
 
 
 def write_images(path: Path) -> Path:
@@ -99,98 +143,117 @@ def write_images(path: Path) -> Path:
     return path
 
 
-def kill_and_compare(options: dict, kills: int, draws: random.Random) -> Counter:
-    """Kill runs of these options `kills` times in all; return how often where."""
-    reference = Path(options["run_dir"], "reference")
+def words_of(kind: str, folder: Path, dataset: Path) -> list[str]:
+    """The words of a command that makes the runs of a kind in `folder`, or goes on with them."""
+    options = {**COMMON, "dataset": dataset, **OTHERS, **RUNS.get(kind, {})}
+    if kind == "sweep":
+        del options["corrupt"], options["devices"]
+        grid = ["--losses", "ce,sc", "--corruptions", "0.2", "--seeds", "1", "--jobs", "2", "--devices", "cpu"]
+        chosen = [f"--set={name.replace('_', '-')}={value}" for name, value in options.items()]
+        return ["sweep", *grid, *chosen, "--run-dir", str(folder)]
+    flags = {f"--{name.replace('_', '-')}": value for name, value in options.items()}
+    chosen = [flag if value is True else f"{flag}={value}" for flag, value in flags.items()]
+    if kind == "tui":
+        return [str(folder), *chosen, "--loss=ce"]
+    return ["train", *chosen, f"--loss={kind}", "--resume", "--name=run", f"--run-dir={folder}"]
+
+
+def reference(kind: str, place: Path, dataset: Path) -> float:
+    """Make the uninterrupted runs of a kind; return how long they took."""
     began = time.monotonic()
-    pid = fork({**options, "name": "reference", "overlap": False})
-    if os.waitpid(pid, 0)[1]:
-        sys.exit("the uninterrupted run failed")
-    duration = time.monotonic() - began
-    wanted, weights, events = metrics(reference), weights_of(reference), events_of(reference)
+    code = os.waitpid(begin(kind, [*words_of(kind, place / "reference", dataset)], place), 0)[1]
+    if code:
+        raise RuntimeError(f"the uninterrupted {kind} failed: {(place / 'log').read_text()[-2000:]}")
+    return time.monotonic() - began
+
+
+def kills(
+    kind: str,
+    place: Path,
+    dataset: Path,
+    duration: float,
+    wanted: int,
+    fresh: int,
+    seed: str,
+    overlap: bool,
+    end: float,
+) -> Counter:
+    """Kill the runs of a kind `wanted` times in all, the first `fresh` in processes that begin with nothing.
+
+    Args:
+        kind: a loss, sweep or tui.
+        place: the folder with its uninterrupted runs.
+        dataset: what is trained on.
+        duration: of the uninterrupted runs, seconds.
+        wanted: kills.
+        fresh: so many of them in processes that begin with nothing.
+        seed: of the moments.
+        overlap: evaluate beside the steps.
+        end: after this time nothing is killed any more.
+
+    Returns:
+        How often where.
+
+    Raises:
+        Difference: a line was lost, doubled or another one, or at the end weights or event files differ.
+    """
+    draws = random.Random(seed)
+    killed, uninterrupted = place / "killed", place / "reference"
+    words = words_of(kind, killed, dataset) + (["--overlap"] if overlap and kind not in PARENTS else [])
+    lines = {path.parent.name: metrics(path.parent) for path in uninterrupted.glob("*/metrics.jsonl")}
     done: Counter = Counter()
-    while done.total() < kills:
-        killed = Path(options["run_dir"], "killed")
+    while done.total() < wanted and time.monotonic() < end:
         shutil.rmtree(killed, ignore_errors=True)
         while True:
-            remaining = done.total() < kills
-            inside_write = draws.random() < 0.5
+            remaining = done.total() < wanted and time.monotonic() < end
+            is_fresh = remaining and done.total() < fresh
+            inside_write = draws.random() < 0.5 and kind not in PARENTS and not is_fresh
             # A run makes about nine such calls an evaluation.
             call = draws.randrange(1, 60) if inside_write and remaining else None
-            pid = fork({**options, "name": "killed"}, kill_at_call=call)
+            pid = begin(kind, words, place, call, is_fresh)
+            where = "inside a write"
             if remaining and not inside_write:
-                time.sleep(draws.uniform(0, duration))
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                wait(pid, draws.uniform(0, duration + 5 * is_fresh))
+                where = strike(pid, alone=draws.random() < 0.5) if kind in PARENTS else strike(pid)
             status = os.waitpid(pid, 0)[1]
-            lines = metrics(killed)
-            if (difference := first_difference(lines, wanted)) is not None:
-                sys.exit(f"after {dict(done)} the metrics differ from the uninterrupted run's: {difference}")
+            for name, whole in lines.items():
+                if (difference := first_difference(metrics(killed / name), whole)) is not None:
+                    raise Difference(f"{kind}, after {dict(done)}, the metrics of {name}: {difference}")
             if status == 0:
                 break
-            if not os.WIFSIGNALED(status):
-                sys.exit("a resumed run failed")
-            done["inside a write" if inside_write else "at a random moment"] += 1
-        if lines != wanted or weights_of(killed) != weights or events_of(killed) != events:
-            sys.exit("the resumed run differs from the uninterrupted one")
+            if not os.WIFSIGNALED(status) or not remaining:
+                told = (place / "log").read_text()[-2000:]
+                raise Difference(f"{kind} that was gone on with failed with status {status} after {dict(done)}: {told}")
+            done[where + (", a fresh process" if is_fresh else "")] += 1
+        for name, whole in lines.items():
+            own, other = killed / name, uninterrupted / name
+            if metrics(own) != whole or weights_of(own) != weights_of(other) or events_of(own) != events_of(other):
+                raise Difference(f"{kind}: {name} differs at its end from the uninterrupted run")
     return done
 
 
-def kill_parents(what: str, folder: Path, dataset: Path, kills: int, draws: random.Random) -> Counter:
-    """Kill a sweep or the interface `kills` times, with what it started or alone; return how often."""
-    began = time.monotonic()
-    if start_parent(what, folder / "reference", dataset).wait():
-        sys.exit(f"the uninterrupted {what} failed")
-    duration = time.monotonic() - began
-    wanted = {path.parent.name: metrics(path.parent) for path in (folder / "reference").glob("*/metrics.jsonl")}
-    done: Counter = Counter()
-    while done.total() < kills:
-        killed = folder / "killed"
-        shutil.rmtree(killed, ignore_errors=True)
-        while True:
-            process = start_parent(what, killed, dataset)
-            if done.total() < kills:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(draws.uniform(0.3, 1) * duration)
-            else:
-                process.wait()
-            alone = draws.random() < 0.5
-            children = descendants(process.pid)
-            ended = process.poll() is not None
-            process.kill()
-            for child in children if not alone else ():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(child, signal.SIGKILL)
-            code = process.wait()
-            for child in children:  # those that were left alone go on to the end of their run, or end with their parent
-                while is_alive(child):
-                    time.sleep(0.1)
-            for name, lines in wanted.items():
-                if (difference := first_difference(metrics(killed / name), lines)) is not None:
-                    sys.exit(f"after {dict(done)} the metrics of {name} differ: {difference}")
-            if ended and code == 0:
-                break
-            if ended and code != -signal.SIGKILL:
-                sys.exit(f"the {what} failed")
-            done["alone" if alone else f"with {len(children)} children"] += 1
-        for name, lines in wanted.items():
-            if metrics(killed / name) != lines or weights_of(killed / name) != weights_of(folder / "reference" / name):
-                sys.exit(f"{name} differs from the uninterrupted run")
-    return done
+def wait(pid: int, seconds: float) -> None:
+    """Wait so long, or until the process has ended, without asking how."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and is_alive(pid):
+        time.sleep(0.02)
 
 
-def start_parent(what: str, folder: Path, dataset: Path) -> subprocess.Popen:
-    """Start a sweep of two runs side by side, or the interface in which a run is begun; or go on."""
-    options = {key: value for key, value in COMMON.items() if key not in ("corrupt", "devices")}
-    options |= {"dataset": str(dataset), "encoder": "mlp", "width": 2}
-    if what == "sweep":
-        words = [f"--set={name.replace('_', '-')}={value}" for name, value in options.items()]
-        grid = ["--losses", "ce,sc", "--corruptions", "0.2", "--seeds", "1", "--jobs", "2", "--devices", "cpu"]
-        command = ["-m", "simplexlab", "sweep", *grid, *words, "--run-dir", str(folder)]
-    else:
-        words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
-        command = ["-c", INTERFACE, str(folder), *words, "--loss", "ce", "--corrupt", "0.2", "--devices", "cpu"]
-    return subprocess.Popen([sys.executable, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def strike(pid: int, alone: bool | None = None) -> str:
+    """Kill a process, and unless it is to die alone what it started; wait for the latter; say what was done.
+
+    Args:
+        pid: the process.
+        alone: what it started is left to end by itself; None where it starts nothing.
+    """
+    children = [] if alone is None else descendants(pid)
+    os.kill(pid, signal.SIGKILL)
+    for child in children if not alone else ():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
+    while any(is_alive(child) for child in children):
+        time.sleep(0.1)
+    return "at a random moment" if alone is None else "alone" if alone else f"with {len(children)} children"
 
 
 def is_alive(pid: int) -> bool:
@@ -212,24 +275,80 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def fork(options: dict, kill_at_call: int | None = None) -> int:
-    """Train, or go on, in a process of its own; return its id."""
-    pid = os.fork()
-    if pid:
-        return pid
+def begin(kind: str, words: list[str], place: Path, kill_at_call: int | None = None, is_fresh: bool = False) -> int:
+    """Begin a command, or the interface, whose output goes to the file `log` in `place`; return the id of its process.
+
+    Args:
+        kind: a loss, sweep or tui.
+        words: as of `words_of`.
+        place: the folder of the log, which is made.
+        kill_at_call: the process kills itself at this one of its calls that write.
+        is_fresh: it is another program; else it is forked.
+    """
+    place.mkdir(exist_ok=True)
+    command = ["-c", INTERFACE] if kind == "tui" else ["-m", "simplexlab"]
+    with open(place / "log", "wb") as log:
+        if is_fresh:
+            outputs = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            process = subprocess.Popen([sys.executable, *command, *words], start_new_session=True, **outputs)
+            process.returncode = 0  # it is waited for by its id
+            return process.pid
+        pid = os.fork()
+        if pid:
+            return pid
+        with open(os.devnull, "rb") as nothing:
+            os.dup2(nothing.fileno(), 0)
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    os.setsid()
+    subprocess.Popen = Forked
+    if kill_at_call is not None:
+        _kill_inside_a_write(kill_at_call)
+    become(command[0], command[1], words)
+
+
+def become(how: str, what: str, words: list[str]) -> None:
+    """End this process as `python -c` or `python -m` would do with these words, without its start."""
     code = 1
     try:
-        from simplexlab.config import Experiment
-        from simplexlab.training.commands import train
-
-        if kill_at_call is not None:
-            _kill_inside_a_write(kill_at_call)
-        train(Experiment(**options), resume=True)
+        os.closerange(3, 1000)
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        sys.stdin = os.fdopen(0, closefd=False)
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+        sys.stderr = os.fdopen(2, "w", buffering=1, closefd=False)
+        sys.argv[:] = [how, *words]
+        if how == "-c":
+            exec(compile(what, "<code>", "exec"), {"__name__": "__main__"})
+        else:
+            runpy.run_module(what, run_name="__main__", alter_sys=True)
         code = 0
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else int(error.code is not None)
     except BaseException:
         traceback.print_exc()
     finally:
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(code)
+
+
+class Forked(subprocess.Popen):
+    """Begins `python -m MODULE` as a fork of this process in place of another program; all else is Popen's."""
+
+    def __init__(self, command: list[str], **options):
+        if command[:2] == [sys.executable, "-m"]:
+            environment = dict(os.environ if options.get("env") is None else options["env"])
+
+            def instead() -> None:
+                os.environ.clear()
+                os.environ.update(environment)
+                become(*command[1:3], command[3:])
+
+            options["preexec_fn"] = instead
+        super().__init__(command, **options)
 
 
 def _kill_inside_a_write(call: int) -> None:
