@@ -35,6 +35,7 @@ def minimise_all_batches(
     Reference: Fig. 6 of the paper, which took 100k stochastic steps.
     """
     from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
 
     radius = positive("radius", radius)
     start = np.asarray(start, dtype=np.float64)
@@ -58,14 +59,15 @@ def minimise_all_batches(
 
     if visit is not None:
         visit(0, on_sphere(start.ravel()), objective.mean_loss(on_sphere(start.ravel())))
-    found = minimize(
-        loss_and_gradient,
-        (start / np.linalg.norm(start, axis=1, keepdims=True)).ravel(),
-        jac=True,
-        method="L-BFGS-B",
-        callback=None if visit is None else count,
-        options={"maxiter": steps, "maxfun": 10 * steps, "ftol": 0.0, "gtol": 1e-6},
-    )
+    with threadpool_limits(1, user_api="blas"):  # of such small matrices several threads wait for each other
+        found = minimize(
+            loss_and_gradient,
+            (start / np.linalg.norm(start, axis=1, keepdims=True)).ravel(),
+            jac=True,
+            method="L-BFGS-B",
+            callback=None if visit is None else count,
+            options={"maxiter": steps, "maxfun": 10 * steps, "ftol": 0.0, "gtol": 1e-6},
+        )
     return on_sphere(found.x), float(found.fun)
 
 
@@ -87,6 +89,7 @@ def minimise_cross_entropy(
     Reference: Corollary 2 and Fig. 4 of the paper.
     """
     from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
 
     labels = balanced_labels(num_classes, points_per_class)
     weight_decay = positive("weight decay", weight_decay)
@@ -115,14 +118,15 @@ def minimise_cross_entropy(
             gradient[row, row * dimension : (row + 1) * dimension] = -2 * point
         return gradient
 
-    found = minimize(
-        loss_and_gradient,
-        np.concatenate([points.ravel(), weights.ravel()]),
-        jac=True,
-        method="SLSQP",
-        constraints={"type": "ineq", "fun": room, "jac": room_gradient},
-        options={"maxiter": 1000, "ftol": 1e-13},
-    )
+    with threadpool_limits(1, user_api="blas"):  # of such small matrices several threads wait for each other
+        found = minimize(
+            loss_and_gradient,
+            np.concatenate([points.ravel(), weights.ravel()]),
+            jac=True,
+            method="SLSQP",
+            constraints={"type": "ineq", "fun": room, "jac": room_gradient},
+            options={"maxiter": 1000, "ftol": 1e-13},
+        )
     points, weights = split(found.x)
     points = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1.0)
     loss = theory.ce_loss(points, labels, weights) + weight_decay * np.sum(weights**2)

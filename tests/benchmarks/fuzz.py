@@ -75,6 +75,11 @@ def main() -> int:
     ]
     import matplotlib.pyplot  # noqa: F401
     import tensorflow  # noqa: F401
+    import tensorflow_datasets  # noqa: F401
+
+    import simplexlab.figures
+    import simplexlab.training.commands
+    import simplexlab.training.progress  # noqa: F401
 
     table: collections.Counter = collections.Counter()
     seconds: collections.Counter = collections.Counter()

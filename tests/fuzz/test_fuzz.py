@@ -72,3 +72,13 @@ def test_the_judge_sees_faults(world, monkeypatch):
     monkeypatch.setattr("simplexlab.cli.application.app", lambda *_, **__: 0)
     damaged = commands.Case(("geometry", "points.npz"), ("cut", 0, 100), "points.npz")
     assert commands.perform(damaged, world).faults == ("wrong exit code 0",)
+
+
+def test_the_judge_sees_a_hang(world, monkeypatch):
+    def app(*_, **__):
+        while True:
+            pass
+
+    monkeypatch.setattr("simplexlab.cli.application.app", app)
+    monkeypatch.setattr(commands, "LONGEST_SECONDS", 0.05)
+    assert commands.run(["runs"], world).faults == ("hang",)
