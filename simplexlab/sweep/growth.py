@@ -4,16 +4,21 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import brentq, minimize
 from scipy.special import betaincinv, log_ndtr, stdtr, stdtrit
 
 CONFIDENCE = 0.95
 LOW_CORRUPTION = 0.1  # below it the exponent is that of the step from clean labels to a few wrong ones
 EXPONENTS = (0.01, 20.0)  # the range that is searched
-METHOD = "TNC"  # ten times as fast as L-BFGS-B, which hands four numbers to a BLAS with many threads
 PARAMETERS = 3  # of the curve: start, rise, exponent
 # of log start, log rise and log noise, times in units of their median
-LIMITS = [(math.log(1e-4), math.log(1e4))] * 2 + [(math.log(1e-3), math.log(10))]
+LIMITS = np.log([(1e-4, 1e4), (1e-4, 1e4), (1e-3, 10.0)])
+LIMITS_WITH_EXPONENT = np.vstack([np.log(EXPONENTS), LIMITS])
+FIRST_EXPONENTS = (0.3, 1.0, 2.0, 5.0)
+STEP = math.log(1.25)  # of the log exponent on the way to an end of the interval
+SMALLEST_GAIN = 1e-10  # of the log-likelihood: what climbs by less has arrived
+FAR = 1e90  # in place of infinity, of which no product is unknown
+LONGEST_STEP = 1.0  # of any of the four logarithms
+MOST_ROUNDS = 200
 
 
 @dataclass(frozen=True)
@@ -110,8 +115,7 @@ def _interval(likelihood: "_Likelihood", best: "_Maximum") -> Exponent:
     runs = len(likelihood.corruption)
     freedom = runs - PARAMETERS
     drop = runs * math.log1p(stdtrit(freedom, (1 + CONFIDENCE) / 2) ** 2 / freedom) / 2
-    low = likelihood.crossing(best, EXPONENTS[0], drop)
-    high = likelihood.crossing(best, EXPONENTS[1], drop)
+    low, high = (likelihood.crossing(best, end, drop) for end in EXPONENTS)
     return Exponent(best.exponent, 0.0 if low is None else low, math.inf if high is None else high)
 
 
@@ -182,6 +186,12 @@ class _Maximum:
     exponent: float
     parameters: np.ndarray  # log start, log rise, log noise, in units of the scale
     value: float
+    slope: float  # of the maximum over the parameters, in the log exponent
+    drift: np.ndarray  # of the parameters, in the log exponent
+
+    def parameters_at(self, exponent: float) -> np.ndarray:
+        """Where the maximum at another exponent lies, to first order."""
+        return self.parameters + self.drift * math.log(exponent / self.exponent)
 
 
 class _Likelihood:
@@ -190,85 +200,151 @@ class _Likelihood:
         self.scale = float(np.median(middle)) or 1.0
         self.corruption = corruption
         with np.errstate(divide="ignore"):
-            self.low = np.log(lower / self.scale)
-            self.high = np.log(upper / self.scale)
+            self.ends = np.clip(np.log(np.stack([lower, upper]) / self.scale), -FAR, FAR)  # (2, N)
+        self.log_corruption = np.log(np.where(corruption > 0, corruption, 1))
+        self.is_corrupted = corruption > 0
         times = middle / self.scale
         first = times[corruption == corruption.min()].mean()
         last = times[corruption == corruption.max()].mean()
         self.guess = np.log([max(first, 1e-3), max(last - first, 0.1), 0.1])
 
-    def negative(self, exponent: float, parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        """−ℓ, and its gradient in log exponent, log start, log rise and log noise."""
-        start, rise, noise = np.exp(parameters)
-        risen = rise * self.corruption**exponent
+    def terms(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """ℓ with its gradient and its second derivatives in log exponent, log start, log rise and log noise.
+
+        Args:
+            points: these four, shape (E, 4).
+
+        Returns:
+            Shapes (E,), (E, 4) and (E, 4, 4).
+        """
+        exponent, start, rise, noise = np.exp(points.T)[:, :, None]
+        grown = exponent * self.log_corruption
+        risen = rise * self.is_corrupted * np.exp(grown)
         time = start + risen
-        low, high = ((ends - np.log(time)) / noise for ends in (self.low, self.high))
+        low, high = ends = (self.ends[:, None] - np.log(time)) / noise
         value = _log_probability(low, high)
-        low_density, high_density = (_density(ends, value) for ends in (low, high))
-        by_mean = (low_density - high_density) / noise
-        by_noise = (
-            np.where(np.isfinite(low), low, 0) * low_density - np.where(np.isfinite(high), high, 0) * high_density
-        )
-        log_corruption = np.log(np.where(self.corruption > 0, self.corruption, 1))
-        by_rise = by_mean * risen / time
-        gradient = [exponent * by_rise * log_corruption, by_mean * start / time, by_rise, by_noise]
-        return -float(value.sum()), -np.sum(gradient, axis=1)
+        below, above = np.exp(np.minimum(-(ends**2 + math.log(2 * math.pi)) / 2 - value, 700))  # of ends at ±FAR: 0
+        # Derivatives of ℓ in the mean m of log T, in units of the noise, and in the log noise.
+        low_once, high_once = low * below, high * above
+        by_mean, by_noise = below - above, low_once - high_once
+        mean_mean = by_noise - by_mean**2
+        mean_noise = low * low_once - high * high_once - by_mean * (by_noise + 1)
+        noise_noise = low**2 * low_once - high**2 * high_once - by_noise * (by_noise + 1)
+        # Those of m in the log exponent, log start and log rise.
+        share = risen / time
+        slopes = np.stack([share * grown, 1 - share, share])
+        by_mean /= noise
+        gradient = np.empty((len(points), 4))
+        gradient[:, :3] = np.einsum("ien,en->ei", slopes, by_mean)
+        gradient[:, 3] = by_noise.sum(axis=1)
+        second = np.empty((len(points), 4, 4))
+        second[:, :3, :3] = np.einsum("ien,jen->eij", (mean_mean / noise**2 - by_mean) * slopes, slopes)
+        second[:, 0, 0] += np.einsum("en,en->e", by_mean * slopes[0], grown)
+        for row, column, of in ((0, 0, 0), (0, 2, 0), (2, 0, 0), (1, 1, 1), (2, 2, 2)):
+            second[:, row, column] += gradient[:, of]
+        second[:, 3, :3] = second[:, :3, 3] = np.einsum("ien,en->ei", slopes, mean_noise / noise)
+        second[:, 3, 3] = noise_noise.sum(axis=1)
+        return value.sum(axis=1), gradient, second
+
+    def climb(self, points: np.ndarray, first: int, limits: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Newton's method within limits, from several points at once, in their coordinates from `first` on.
+
+        A step goes along the eigenvectors of the second derivatives, as far as its curvature tells, uphill also where
+        that has the wrong sign; it is shortened until it climbs.
+
+        Args:
+            points: where to begin, shape (E, 4).
+            first: 0, or 1 to leave the exponent as it is.
+            limits: of the coordinates from `first` on, shape (4 − first, 2).
+
+        Returns:
+            The points, with the log-likelihood and its derivatives there as of `terms`.
+        """
+        least, most = limits.T
+        points = points.copy()
+        points[:, first:] = np.clip(points[:, first:], least, most)
+        value, gradient, second = self.terms(points)
+        longest = np.full(len(points), LONGEST_STEP)
+        for _ in range(MOST_ROUNDS):
+            uphill, curvature = gradient[:, first:].copy(), second[:, first:, first:].copy()
+            at = points[:, first:]
+            fixed = ((at <= least) & (uphill <= 0)) | ((at >= most) & (uphill >= 0))
+            uphill[fixed] = 0
+            curvature[fixed[:, :, None] | fixed[:, None, :]] = 0
+            curvature[np.broadcast_to(np.eye(len(least), dtype=bool), curvature.shape) & fixed[:, :, None]] = -1
+            bends, axes = np.linalg.eigh(curvature)
+            bends = np.maximum(np.abs(bends), 1e-9)
+            along = np.einsum("eij,ei->ej", axes, uphill)
+            step = np.einsum("eij,ej->ei", axes, along / bends)
+            going = (longest > 1e-9) & (np.sum(along**2 / bends, axis=1) > SMALLEST_GAIN)
+            if not going.any():
+                break
+            size = np.abs(step).max(axis=1)
+            step *= np.minimum(longest / np.maximum(size, 1e-300), 1)[:, None]
+            size = np.minimum(size, longest)
+            tried = points[going]
+            tried[:, first:] = np.clip(at[going] + step[going], least, most)
+            found = self.terms(tried)
+            better = found[0] > value[going]
+            chosen = np.flatnonzero(going)[better]
+            points[chosen] = tried[better]
+            for kept, new in zip((value, gradient, second), found, strict=True):
+                kept[chosen] = new[better]
+            longest[going] = np.where(better, np.minimum(4 * longest[going], LONGEST_STEP), size[going] / 4)
+        return points, value, gradient, second
 
     def maximise(self) -> _Maximum:
-        best = max((self.profile(exponent, self.guess) for exponent in (0.3, 1.0, 2.0, 5.0)), key=_value)
-        found = minimize(
-            lambda x: self.negative(math.exp(x[0]), x[1:]),
-            [math.log(best.exponent), *best.parameters],
-            jac=True,
-            bounds=[tuple(np.log(EXPONENTS)), *LIMITS],
-            method=METHOD,
-        )
-        return max(best, _Maximum(math.exp(found.x[0]), found.x[1:], -found.fun), key=_value)
+        starts = np.array([[math.log(exponent), *self.guess] for exponent in FIRST_EXPONENTS])
+        points, values, *_ = self.climb(starts, 1, LIMITS)
+        return _maximum(*self.climb(points[[np.argmax(values)]], 0, LIMITS_WITH_EXPONENT))
 
     def profile(self, exponent: float, guess: np.ndarray) -> _Maximum:
         """The maximum over the other parameters."""
-
-        def negative(parameters):
-            value, gradient = self.negative(exponent, parameters)
-            return value, gradient[1:]
-
-        found = minimize(negative, guess, jac=True, bounds=LIMITS, method=METHOD)
-        return _Maximum(exponent, found.x, -found.fun)
+        return _maximum(*self.climb(np.array([[math.log(exponent), *guess]]), 1, LIMITS))
 
     def crossing(self, best: _Maximum, end: float, drop: float) -> float | None:
         """The exponent between the best and `end` at which the profile has fallen by `drop`; None if it never does."""
-        step = 1.25 if end > best.exponent else 1 / 1.25
-        inside, parameters = best.exponent, best.parameters
-        while inside != end:
-            outside = min(inside * step, end) if step > 1 else max(inside * step, end)
-            point = self.profile(outside, parameters)
-            if best.value - point.value > drop:
-
-                def fallen(exponent, guess=parameters):
-                    return best.value - self.profile(exponent, guess).value - drop
-
-                return brentq(fallen, inside, outside, xtol=1e-3)
-            inside, parameters = outside, point.parameters
+        inside = best
+        while abs(math.log(end / inside.exponent)) > 1e-9:
+            step = min(max(math.log(end / inside.exponent), -STEP), STEP)
+            exponent = inside.exponent * math.exp(step)
+            outside = self.profile(exponent, inside.parameters_at(exponent))
+            if best.value - outside.value > drop:
+                return self._between(best, inside, outside, drop)
+            inside = outside
         return None
 
+    def _between(self, best: _Maximum, inside: _Maximum, outside: _Maximum, drop: float) -> float:
+        """Where the profile has fallen by `drop`: Newton's method for the root of the fall, which is nearly a line."""
+        at = outside
+        for _ in range(MOST_ROUNDS):
+            fall = max(best.value - at.value, 0.0)
+            if abs(fall - drop) < 1e-7 * drop:
+                break
+            change = 2 * math.sqrt(fall) * (math.sqrt(fall) - math.sqrt(drop)) / (at.slope or math.inf)
+            exponent = at.exponent * math.exp(min(max(change, -1.0), 1.0))
+            low, high = sorted((inside.exponent, outside.exponent))
+            if high - low < 1e-9 * high:
+                break
+            if not low < exponent < high:
+                exponent = math.sqrt(low * high)
+            at = self.profile(exponent, at.parameters_at(exponent))
+            inside, outside = (inside, at) if best.value - at.value > drop else (at, outside)
+        return at.exponent
 
-def _value(maximum: _Maximum) -> float:
-    return maximum.value
+
+def _maximum(points: np.ndarray, values: np.ndarray, gradients: np.ndarray, seconds: np.ndarray) -> _Maximum:
+    """The first of the points to which `_Likelihood.climb` has climbed."""
+    second = seconds[0]
+    least, most = LIMITS.T
+    free = 1 + np.flatnonzero((points[0, 1:] > least) & (points[0, 1:] < most))
+    drift = np.zeros(3)
+    drift[free - 1] = -np.linalg.pinv(second[np.ix_(free, free)], hermitian=True) @ second[free, 0]
+    return _Maximum(math.exp(points[0, 0]), points[0, 1:], float(values[0]), float(gradients[0, 0]), drift)
 
 
 def _log_probability(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """log(Φ(high) − Φ(low)) without cancellation, also far out in either tail."""
     flipped = low > 0
-    low, high = np.where(flipped, -high, low), np.where(flipped, -low, high)
-    below = log_ndtr(low)
-    above = log_ndtr(high)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        share = np.where(np.isneginf(low), 0.0, np.exp(below - above))
-    return above + np.log1p(-np.minimum(share, 1 - 1e-15))
-
-
-def _density(ends: np.ndarray, log_probability: np.ndarray) -> np.ndarray:
-    """φ(ends) / probability; 0 at infinity."""
-    finite = np.where(np.isfinite(ends), ends, 0)
-    log_density = -(finite**2 + math.log(2 * math.pi)) / 2 - log_probability
-    return np.where(np.isfinite(ends), np.exp(np.minimum(log_density, 700)), 0.0)
+    below, above = log_ndtr(np.stack([np.where(flipped, -high, low), np.where(flipped, -low, high)]))
+    return above + np.log1p(-np.minimum(np.exp(below - above), 1 - 1e-15))

@@ -4,7 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from scipy.special import bdtr
+from scipy.optimize import minimize
+from scipy.special import bdtr, stdtrit
+from scipy.stats import norm
 from simulated import simulated
 
 from simplexlab.sweep import growth as module
@@ -141,3 +143,58 @@ def test_refuses_what_has_no_curvature():
         fit_growth(levels, lower, upper)
     with pytest.raises(ValueError, match="lower < upper"):
         fit_growth(np.linspace(0, 1, 33), np.full(33, 10.0), np.full(33, 10.0))
+
+
+def _by_scipy(likelihood, start, exponent=None):
+    """The largest log-likelihood that scipy finds from there, over all four or with the exponent held."""
+    held = 0 if exponent is None else 1
+
+    def negative(free):
+        value, gradient, _ = likelihood.terms(np.array([[*np.log([exponent] * held), *free]]))
+        return -value[0], -gradient[0, held:]
+
+    limits = module.LIMITS if held else module.LIMITS_WITH_EXPONENT
+    return -minimize(negative, start[held:], jac=True, bounds=limits, method="L-BFGS-B", options={"ftol": 1e-14}).fun
+
+
+@pytest.mark.parametrize(("exponent", "noise", "censored"), [(0.3, 0.1, 1 / 3), (0.5, 0.02, 0.0), (2.0, 0.4, 0.5)])
+def test_no_search_of_scipy_finds_more(exponent, noise, censored):
+    """Also from a tenth on with small exponents, where the start is hardly known and the likelihood nearly flat."""
+    levels, lower, upper = simulated(exponent, 1, noise=noise, censored=censored)
+    kept = levels > 0.05
+    for runs in ((levels, lower, upper), (levels[kept], lower[kept], upper[kept])):
+        likelihood = module._Likelihood(*runs)
+        best = likelihood.maximise()
+        for start in (0.2, 0.5, 1.0, 3.0):
+            assert _by_scipy(likelihood, [math.log(start), *likelihood.guess]) <= best.value + 1e-6
+        drop = len(runs[0]) * math.log1p(stdtrit(len(runs[0]) - 3, 0.975) ** 2 / (len(runs[0]) - 3)) / 2
+        found = module._interval(likelihood, best)
+        for end in (found.lower, found.upper):
+            if 0 < end < math.inf:
+                profile = _by_scipy(likelihood, [0, *likelihood.profile(end, best.parameters).parameters], end)
+                assert best.value - profile == pytest.approx(drop, rel=1e-5)
+
+
+def test_derivatives_of_the_likelihood():
+    levels, lower, upper = simulated(1.5, 1, noise=0.1, censored=0.3)
+    lower[3] = 0  # fitted at its first evaluation
+    likelihood = module._Likelihood(levels, lower, upper)
+    points = np.array([[0.2, *likelihood.guess], [-1.0, -3.0, 0.2, -1.5]])
+    _, gradient, second = likelihood.terms(points)
+    for axis, step in enumerate(1e-5 * np.eye(4)):
+        above, below = likelihood.terms(points + step), likelihood.terms(points - step)
+        assert gradient[:, axis] == pytest.approx((above[0] - below[0]) / 2e-5, rel=1e-6)
+        np.testing.assert_allclose(second[:, axis], (above[1] - below[1]) / 2e-5, rtol=1e-6, atol=1e-5)
+
+
+def test_the_likelihood_is_that_of_the_intervals():
+    """Against the distribution function of the normal distribution, run by run."""
+    levels, lower, upper = simulated(1.5, 1, noise=0.1, censored=0.3)
+    likelihood = module._Likelihood(levels, lower, upper)
+    start, rise, noise = np.exp(likelihood.guess)
+    mean = np.log((start + rise * levels**1.5) * likelihood.scale)
+    found = sum(
+        math.log(norm.cdf((math.log(high) - at) / noise) - norm.cdf((math.log(low) - at) / noise))
+        for low, high, at in zip(lower, np.minimum(upper, 1e300), mean, strict=True)
+    )
+    assert likelihood.terms(np.array([[math.log(1.5), *likelihood.guess]]))[0][0] == pytest.approx(found, rel=1e-9)
