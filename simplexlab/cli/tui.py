@@ -49,6 +49,7 @@ def tui(
     if demo:
         run_dir = _demo_runs()
 
+    import_numpy()
     from simplexlab.tui.app import SimplexLab
 
     if needs_plain() and isinstance(sys.__stderr__, io.TextIOWrapper):  # what Textual writes to
@@ -60,6 +61,20 @@ def tui(
         if demo:
             _tidy(run_dir)
     return app.return_code or 0
+
+
+def import_numpy() -> None:
+    """Import NumPy with one thread: starting those of its linear algebra takes longer than the interface ever computes.
+
+    The variable is taken back, so that runs started from the interface have the threads that their user wants.
+    """
+    if "OPENBLAS_NUM_THREADS" in os.environ:
+        return
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    try:
+        import numpy  # noqa: F401
+    finally:
+        del os.environ["OPENBLAS_NUM_THREADS"]
 
 
 def needs_plain() -> bool:

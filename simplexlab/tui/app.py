@@ -107,6 +107,8 @@ class SimplexLab(App[None]):
     .-projector Panels.-single Panel.-active { display: block; }
     .-projector .excess, .-projector .memorisation { display: none; }
     """
+    MODES: ClassVar = {"runs": RunsScreen}
+    DEFAULT_MODE = "runs"
     BINDINGS: ClassVar = [
         Binding("q", "quit", "Quit"),
         Binding("question_mark", "help", "Help", key_display="?"),
@@ -154,12 +156,11 @@ class SimplexLab(App[None]):
         return frugal_driver(super().get_driver_class())
 
     def on_mount(self) -> None:
-        """Open the table of runs and begin to follow."""
+        """Begin to follow."""
         for number in ENDS:
             # Else the screen would be left as it is, and what was made for the demo behind.
             with contextlib.suppress(NotImplementedError, RuntimeError):  # on Windows, and off the main thread
                 asyncio.get_running_loop().add_signal_handler(number, self.exit, None, 128 + number)
-        self.push_screen(RunsScreen())
         self.follow()
         self.set_interval(FOLLOW_SECONDS, self.follow)
 

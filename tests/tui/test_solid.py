@@ -15,7 +15,7 @@ import types
 import pytest
 from tui_helpers import drive, open_run, record, text, until, write_run
 
-from simplexlab.cli.tui import needs_plain
+from simplexlab.cli.tui import import_numpy, needs_plain
 from simplexlab.tui.screens.compare import CompareScreen
 from simplexlab.tui.screens.run import RunScreen
 from simplexlab.tui.screens.toy import ToyScreen
@@ -373,6 +373,15 @@ def test_poor_terminals_are_plain_by_themselves(terminal, encoding, plain, monke
     monkeypatch.setenv("TERM", terminal)
     monkeypatch.setattr(sys, "__stdout__", types.SimpleNamespace(encoding=encoding))
     assert needs_plain() == plain
+
+
+def test_runs_that_are_started_keep_the_threads_that_their_user_wants(monkeypatch):
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    import_numpy()
+    assert "OPENBLAS_NUM_THREADS" not in os.environ
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    import_numpy()
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "3"
 
 
 def test_a_run_that_comes_to_fit_is_told(tmp_path):
