@@ -62,6 +62,11 @@ def test_words_of_a_legend_are_cut_and_numbers_are_not():
         assert all(now in line for *_, now in entries), line
 
 
+def test_signs_alone_are_no_legend():
+    entries = [("△", "", f"loss number {number}", "") for number in range(13)]
+    assert arrange(entries, 34, most=2) == []
+
+
 def test_every_legend_entry_of_every_recorded_run_is_in_its_panel(demo):
     async def steps(pilot):
         app = pilot.app

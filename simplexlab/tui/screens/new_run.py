@@ -19,6 +19,7 @@ from simplexlab.tui.views.guess import Guess
 from simplexlab.tui.widgets.choices import Choices
 from simplexlab.tui.widgets.fields import Fields
 from simplexlab.tui.widgets.keys import Keys
+from simplexlab.tui.widgets.meaning import Meaning
 
 SHOWN_COMMANDS = 3
 DUEL = ("ce", "sc")
@@ -39,7 +40,7 @@ class NewRunScreen(Screen):
     NewRunScreen Select { width: 1fr; max-width: 64; }
     NewRunScreen #fields { height: 1fr; }
     NewRunScreen #foot { height: auto; border-top: solid $foreground 30%; padding: 0 1; }
-    NewRunScreen #meaning { height: 3; color: $text-muted; }
+    NewRunScreen #meaning { padding: 0; color: $text-muted; }
     NewRunScreen #command { height: auto; max-height: 5; }
     NewRunScreen #problem { height: auto; max-height: 2; color: $text-error; display: none; }
     NewRunScreen.-wrong #problem { display: block; }
@@ -77,7 +78,7 @@ class NewRunScreen(Screen):
                     words = form.options_of(name)
                     yield Choices(words, id=name) if words else Input(id=name, compact=True, select_on_focus=False)
         with Vertical(id="foot"):
-            yield Static(id="meaning", markup=False)
+            yield Meaning(id="meaning")
             yield Static(id="problem", markup=False)
             yield Static(id="command", markup=False)
             with Horizontal(id="guess"):
@@ -166,12 +167,12 @@ class NewRunScreen(Screen):
         if name == "loss":
             self._explain_loss(event.widget)
         elif name in form.FIELDS:
-            self.query_one("#meaning", Static).update(f"{flag(name)}: {form.help_of(name, self.losses)}")
+            self.query_one("#meaning", Meaning).say(f"{flag(name)}: {form.help_of(name, self.losses)}")
         elif name.startswith("guess"):
             words = "Which fits first, and when? A guess is kept with the runs, drawn as a dashed line, and scored."
-            self.query_one("#meaning", Static).update(words)
+            self.query_one("#meaning", Meaning).say(words)
         elif name == "preset":
-            self.query_one("#meaning", Static).update("A preset fills in the form; everything can still be changed.")
+            self.query_one("#meaning", Meaning).say("A preset fills in the form; everything can still be changed.")
 
     @on(Choices.Moved)
     def _moved(self, event: Choices.Moved) -> None:
@@ -183,7 +184,7 @@ class NewRunScreen(Screen):
         words = (
             f"{entry.name}: {entry.sentence} {entry.reference}. Space adds or takes away; several make one run each."
         )
-        self.query_one("#meaning", Static).update(words)
+        self.query_one("#meaning", Meaning).say(words)
 
     @on(Select.Changed, "#preset")
     def _preset(self, event: Select.Changed) -> None:

@@ -18,6 +18,7 @@ from simplexlab.tui.views.records import big_numbers, time_to_fit
 from simplexlab.tui.widgets.big_numbers import BigNumbers
 from simplexlab.tui.widgets.chart import Chart
 from simplexlab.tui.widgets.keys import Keys
+from simplexlab.tui.widgets.meaning import Meaning
 from simplexlab.tui.widgets.panel import Panel
 from simplexlab.tui.widgets.slider import TimeSlider
 
@@ -44,7 +45,7 @@ class SideBySide(ReplayScreen):
     SideBySide.-low .charts { display: none; }
     SideBySide.-low .-chosen { display: block; }
     SideBySide .charts.-without { display: none; }
-    SideBySide #verdict { height: 1; padding: 0 1; }
+    SideBySide #verdict { height: 1; }
     SideBySide #none { padding: 1 2; height: 1fr; }
     """
     BINDINGS: ClassVar = [
@@ -83,7 +84,7 @@ class SideBySide(ReplayScreen):
                                 yield Panel(
                                     name.capitalize(), Chart(), id=f"{name}-{index}", classes=name, said=name != "loss"
                                 )
-        yield Static(id="verdict", markup=False)
+        yield Meaning(id="verdict")
         yield TimeSlider()
         yield Keys()
 
@@ -179,7 +180,7 @@ class SideBySide(ReplayScreen):
                 record = feed.evaluated_at(None if newest else frame)
                 self.query_one(f"#column-{index}").query_one(BigNumbers).say(*big_numbers(record))
                 self.draw(index, feed, None if newest else frame, record)
-            self.query_one("#verdict", Static).update(self.verdict(), layout=False)
+            self.query_one("#verdict", Meaning).say(self.verdict())
 
     def geometry(self, feed: RunFeed, at: int | None) -> dict[str, np.ndarray] | None:
         """The arrays of an evaluation that was read, the newest for None."""

@@ -23,6 +23,7 @@ from simplexlab.tui.views.records import age, going_to, kind_of, option, unit_of
 from simplexlab.tui.views.run import loss_chart
 from simplexlab.tui.widgets.choices import Choices
 from simplexlab.tui.widgets.fields import Fields
+from simplexlab.tui.widgets.meaning import Meaning
 from simplexlab.tui.widgets.panel import Panel
 
 SHOWN_COMMANDS = 4
@@ -39,7 +40,7 @@ class ToyForm(ModalScreen[list[list[str]] | None]):
     ToyForm .row Label { width: 18; color: $text-muted; }
     ToyForm Input { width: 1fr; }
     ToyForm #fields { height: auto; max-height: 50vh; }
-    ToyForm #meaning { height: 3; color: $text-muted; }
+    ToyForm #meaning { padding: 0; color: $text-muted; }
     ToyForm #words { height: auto; max-height: 4; }
     ToyForm .buttons { height: 1; }
     ToyForm Button { margin-right: 2; }
@@ -63,7 +64,7 @@ class ToyForm(ModalScreen[list[list[str]] | None]):
                         yield Label(name.replace("_", " "))
                         words = toy.words_of(name)
                         yield Choices(words, id=name) if words else Input(id=name, compact=True)
-            yield Static(id="meaning", markup=False)
+            yield Meaning(id="meaning")
             yield Static(id="words", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Launch", id="launch", variant="success", compact=True)
@@ -86,7 +87,7 @@ class ToyForm(ModalScreen[list[list[str]] | None]):
             words = f"{box.word}: {objectives.get(box.word).sentence} Space adds or takes away."
         else:
             words = self.views.help_of(name, self.losses) if name in self.views.FIELDS else ""
-        self.query_one("#meaning", Static).update(words)
+        self.query_one("#meaning", Meaning).say(words)
 
     @on(Input.Changed)
     @on(Choices.Changed)

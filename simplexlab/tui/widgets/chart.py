@@ -27,7 +27,7 @@ from simplexlab.tui.widgets.picture import Picture, arrange, style_of
 from simplexlab.tui.widgets.raster import Canvas
 
 ZOOM, PAN = 0.8, 0.15
-HIGH_LEGEND = 9  # rows from which a legend may take two
+HIGH_LEGEND = 7  # rows from which a legend may take two
 NUDGE = 3
 
 

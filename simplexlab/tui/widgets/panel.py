@@ -10,6 +10,7 @@ from textual.widget import Widget
 from textual.widgets import Static, Tab, Tabs
 
 from simplexlab.tui.views.charts import Spec
+from simplexlab.tui.widgets.meaning import Meaning
 
 WIDE, HIGH = 100, 30
 AROUND = 3  # rows of a screen beside its panels
@@ -28,7 +29,7 @@ class Panel(Vertical):
     DEFAULT_CSS = """
     Panel { border: round $foreground 30%; border-title-color: $text-accent; padding: 0; height: 1fr; width: 1fr; }
     Panel:focus-within { border: round $accent; }
-    Panel > .meaning { height: 3; padding: 0 1; color: $text-muted; }
+    Panel > .meaning { color: $text-muted; }
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Panel(Vertical):
         """The picture, the meaning."""
         yield self.body
         if self.said:
-            yield Static(classes="meaning", markup=False)
+            yield Meaning(classes="meaning")
 
     @property
     def spec(self) -> Spec | None:
@@ -74,8 +75,7 @@ class Panel(Vertical):
         """Say what the panel means now."""
         if self.said and meaning != self.meaning:
             self.meaning = meaning
-            # Its height is fixed, and a new layout draws the whole screen again.
-            self.query_one(".meaning", Static).update(meaning, layout=False)
+            self.query_one(Meaning).say(meaning)
 
 
 class Facts(VerticalScroll):

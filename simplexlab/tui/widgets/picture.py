@@ -113,7 +113,8 @@ def arrange(
     """A legend in at most so many lines: words are shortened until all of it fits, numbers never are.
 
     A second line is taken only where the words would lose their meaning without it. Words that begin alike lose their
-    beginning, so that they can be told apart. Where words and numbers have no room together, one of them goes.
+    beginning, so that they can be told apart. Where words and numbers have no room together, one of them goes; signs
+    alone would say nothing.
 
     Args:
         entries: sign, colour, words and number of each.
@@ -124,7 +125,7 @@ def arrange(
     """
     longest = max((len(words) for *_, words, _ in entries), default=0)
     named = [(sign, ink, words, "" if words else now) for sign, ink, words, now in entries]
-    numbered = [(sign, ink, "", now) for sign, ink, _, now in entries]
+    numbered = [(sign, ink, "", now) for sign, ink, _, now in entries if now]
     ways = [(entries, 1, legible), (entries, most, SHORTEST)]
     ways += [(named, most, SHORTEST)] if names_first else []
     for shown, lines, shortest in ways:
@@ -132,7 +133,7 @@ def arrange(
             made = _lines(shown, _shortened([words for *_, words, _ in shown], length), room)
             if len(made) <= lines:
                 return made
-    return _lines(numbered, [""] * len(entries), room)[:most]
+    return _lines(numbered, [""] * len(numbered), room)[:most]
 
 
 def _shortened(texts: list[str], longest: int) -> list[str]:
