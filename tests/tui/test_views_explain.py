@@ -85,6 +85,10 @@ def test_loss_tells_what_a_bound_is_that_is_not_exact():
         "(approximate: representations of unequal norm)"
     )
     assert explain.loss(record(loss=2.5, bound=1.0, imbalance=0.26)) == "loss 2.5, 1.5 above its bound 1"
+    for rounded in (0.3689826449, 0.3689826451, 0.368982645):
+        assert explain.loss(record(loss=rounded, bound=0.368982645)) == "loss 0.36898, at its bound"
+    assert explain.loss(record(loss=0.0, bound=0.0)) == "loss 0, at its bound"
+    assert explain.loss(record(loss=2e-11, bound=0.0)) == "loss 2.000e-11, 2.0e-11 above its bound 0"
 
 
 def test_divergence_is_told_and_not_passed_over():

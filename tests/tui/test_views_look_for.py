@@ -36,6 +36,15 @@ def test_the_numbers_are_the_runs():
     assert look_for("loss", None, None, "").startswith("Nothing was evaluated yet")
 
 
+def test_sentences_on_errors_are_those_of_the_replayed_evaluation():
+    early, late = read_metrics(RUNS / "ce-40-flipped")[5], read_metrics(RUNS / "ce-clean")[-1]
+    fitted = int(early["iteration"]) + 10
+    assert f"Now {early['train_error']:.1%} are not fitted." in look_for("errors", early, fitted, "")
+    assert "flipped labels are seen through" in look_for("errors", early, fitted, "")
+    assert "flipped labels" not in look_for("errors", late, 100, "")
+    assert "No label was flipped" in look_for("memorisation", late, 100, "")
+
+
 def test_confusion_counts_the_sampled_points():
     import numpy as np
 

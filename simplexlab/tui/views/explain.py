@@ -11,6 +11,7 @@ from simplexlab.tui.views.records import bar, how_far, is_relu, optimum_name, pr
 Record = dict[str, Any]
 COLLAPSED = 0.995
 AT_OPTIMUM = 0.005  # largest deviation of γ, as a share of that of classes that coincide
+ROUNDING = 1e-9  # of a loss: optimisers of free points stop within it of their bound
 WAITING = "nothing was evaluated yet"
 FAR = "largest deviation of γ between class means from its optimum; 0: at it, 1: two class means coincide"
 NO_BOUND = "no bound is known for this loss"
@@ -27,8 +28,16 @@ def loss(record: Record | None) -> str:
         return "the loss is not finite: training diverged; try a smaller learning rate"
     if bound is None:
         return f"loss {number(now, 5)}; {NO_BOUND}"
-    text = f"loss {number(now, 5)}, {number(now - bound)} above its bound {number(bound, 5)}"
+    if is_at_bound(now, bound):
+        text = f"loss {number(now, 5)}, at its bound"
+    else:
+        text = f"loss {number(now, 5)}, {number(now - bound)} above its bound {number(bound, 5)}"
     return text if record.get("bound_is_exact", True) else f"{text} ({inexactness(record)})"
+
+
+def is_at_bound(loss: float, bound: float) -> bool:
+    """Whether a loss is its bound but for rounding, which leaves either of them the smaller one."""
+    return abs(loss - bound) <= ROUNDING * max(abs(loss), abs(bound))
 
 
 def inexactness(record: Record) -> str:

@@ -81,9 +81,12 @@ def _configuration(record: Record, fitted_at: int | None, unit: str) -> str:
 def _errors(record: Record, fitted_at: int | None, unit: str) -> str:
     train, test = value(record, "train_error"), value(record, "test_error")
     first = "Train error counts the labels that were given, flipped ones included; test error counts true ones."
-    fit = f"Now {train:.1%} are not fitted." if fitted_at is None else f"They are fitted since iteration {fitted_at}."
+    is_fitted = fitted_at is not None and fitted_at <= (value(record, "iteration") or 0)
+    fit = f"They are fitted since iteration {fitted_at}." if is_fitted else f"Now {train:.1%} are not fitted."
     if test is None or train is None:
         return f"{first} {fit} There are no test images here."
+    if value(record, "flipped_as_given") is None:
+        return f"{first} {fit} No label was flipped: what lies between the two is how much worse new images are known."
     last = (
         "A test error that rises while the train error falls is memorisation."
         if test > train
@@ -94,9 +97,11 @@ def _errors(record: Record, fitted_at: int | None, unit: str) -> str:
 
 def _memorisation(record: Record, fitted_at: int | None, unit: str) -> str:
     given, true = (value(record, f"flipped_as_{key}") for key in ("given", "true"))
+    if given is None or true is None:
+        return "No label was flipped here. So none can be memorised. A run with --corrupt 0.4 shows how that goes."
     return (
         "These are the images whose label was flipped: as what are they classified? "
-        f"As given: {given or 0:.1%}, which is memorised; as their true class: {true or 0:.1%}, which is seen through. "
+        f"As given: {given:.1%}, which is memorised; as their true class: {true:.1%}, which is seen through. "
         "Look where the two cross: there memorising begins to win."
     )
 
