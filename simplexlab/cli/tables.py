@@ -220,7 +220,7 @@ def bound_words(result: dict[str, Any], digits: int = 6) -> str:
     if result.get("bound_best_known") is not None:
         return f"{text}, not attained: K > h + 1; the best known configuration has {result['bound_best_known']:.6g}"
     if result.get("bound_attained") is False:
-        return f"{text}, proven; nothing in so few dimensions is known to take it"
+        return f"{text}, proven; no configuration of this dimension is known to take it"
     if result.get("bound_is_exact"):
         return f"{text}, exact for these labels and norms"
     if certificate is not None and bound - certificate > 1e-6 * abs(bound):

@@ -46,7 +46,7 @@ def inexactness(record: Record) -> str:
     if best is not None:
         return f"K > h + 1: not attained, the best known is {number(best, 5)}"
     if record.get("bound_attained") is False:
-        return "proven, but nothing in so few dimensions is known to take it"
+        return "proven, but no configuration of this dimension is known to take it"
     if certificate is not None and certificate < (value(record, "bound") or 0.0):
         return f"proven from {number(certificate, 5)} on"
     return "approximate: representations of unequal norm"
