@@ -2,6 +2,8 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
@@ -101,14 +103,16 @@ def evaluate(
     Returns:
         The keys of a metrics line that come from the representations, and the arrays of its geometry file.
     """
-    classifier = geometry.class_means(train.values, train.labels) if weights is None else weights
-    statistics = geometry.statistics(train.values, train.labels, classifier)
-    means = statistics.class_means
-    classifiers = {"class_means": means} if weights is None else {"head": weights, "class_means": means}
     seen, judged = train, criterion
     if projections is not None:
         seen, judged = Representations(projections, train.labels), replace(criterion, nonnegative=False)
-    measured, floor = measure_loss(seen, judged, weights, iteration)
+    with ThreadPoolExecutor(1) as beside:  # numpy lets another thread work while it computes
+        loss = beside.submit(copy_context().run, measure_loss, seen, judged, weights, iteration)
+        classifier = geometry.class_means(train.values, train.labels) if weights is None else weights
+        statistics = geometry.statistics(train.values, train.labels, classifier)
+    measured, floor = loss.result()
+    means = statistics.class_means
+    classifiers = {"class_means": means} if weights is None else {"head": weights, "class_means": means}
     best = optimum_of(floor, statistics.class_counts, judged, weights)
     arrays = {}
     if projections is not None:
@@ -177,7 +181,8 @@ def optimum_of(
         norms = np.linalg.norm(floor.points, axis=1)  # 0 where a class is in no batch
         spread = bool(((norms > 0) & (norms < (1 - 1e-6) * _sphere(criterion))).any())
     name = standard.name if is_standard and not spread else f"optimum ({floor.origin})"
-    return geometry.Optimum(floor.points, rows, class_counts, name=name, spread=spread)
+    irregular = spread and floor.best_known is not None
+    return geometry.Optimum(floor.points, rows, class_counts, name=name, spread=spread, irregular=irregular)
 
 
 def _are_alike(points: np.ndarray, others: np.ndarray) -> bool:

@@ -335,4 +335,4 @@ def test_alignment_and_uniformity_at_its_optimum_spread_and_collapsed(weight):
     record = evaluate(Representations(flat, labels), None, criterion).record
     assert record["excess"] > 0
     assert record["bound_is_exact"] != spread
-    assert ("bound_attained" in record) == spread
+    assert ("bound_best_known" in record) == spread

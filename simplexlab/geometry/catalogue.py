@@ -4,6 +4,7 @@ Metrics lines, tables, charts, help, figures, reports and event files go through
 is one more row: `register(Statistic(key=…, label=…, meaning=…, measure=…, optimum=…))`.
 """
 
+import functools
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 GROUPS = ("angles", "collapse", "spread", "own")
 """What a chart shows together: angular similarities, neural collapse, spread over the sphere, one's own."""
 
+PAIR_ENTRIES = 2**18  # numbers of the pairs' vectors held at once
+
 
 @dataclass(frozen=True)
 class Optimum:
@@ -34,6 +37,7 @@ class Optimum:
         name: what the configuration is called: simplex, orthogonal frame, optimum.
         spread: whether classes do not collapse there. Their points then lie on the unit sphere with equal inner
             products within a class, so that the norm of a class mean is their cosine with it.
+        irregular: whether those inner products differ, as in few dimensions: the class means do not tell the angles.
     """
 
     class_means: np.ndarray
@@ -42,13 +46,14 @@ class Optimum:
     dimension: int | None = None
     name: str = "optimum"
     spread: bool = False
+    irregular: bool = False
 
     @property
     def num_classes(self) -> int:
         """K."""
         return len(self.class_means)
 
-    @property
+    @functools.cached_property
     def similarity(self) -> np.ndarray:
         """γ(μ_i, μ_j) of every pair i < j of class means, shape (K(K−1)/2,)."""
         return _pairs(self.class_means)
@@ -118,7 +123,10 @@ class Statistic:
 
 def _pairs(points: np.ndarray) -> np.ndarray:
     """γ of every pair i < j, to the last digits also near 0 and 1, where those of `pairwise_similarity` are half."""
-    return np.concatenate([angular_similarity(points[i], points[i + 1 :]) for i in range(len(points) - 1)])
+    first, second = np.triu_indices(len(points), 1)
+    block = max(1, PAIR_ENTRIES // points.shape[1])
+    parts = [slice(start, start + block) for start in range(0, len(first), block)]
+    return np.concatenate([angular_similarity(points[first[part]], points[second[part]]) for part in parts])
 
 
 def _if_collapsed(value: Callable[[Optimum], float | None]) -> Callable[[Optimum], float | None]:
@@ -126,9 +134,11 @@ def _if_collapsed(value: Callable[[Optimum], float | None]) -> Callable[[Optimum
     return lambda optimum: None if optimum.spread else value(optimum)
 
 
-def _within(optimum: Optimum) -> float:
+def _within(optimum: Optimum) -> float | None:
     if not optimum.spread:
         return 1.0
+    if optimum.irregular:
+        return None
     cosines = np.minimum(np.linalg.norm(optimum.class_means, axis=1), 1.0)
     return float(np.average(1 - np.arccos(cosines) / np.pi, weights=optimum.class_counts))
 

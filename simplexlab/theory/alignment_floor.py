@@ -7,8 +7,9 @@ function f of the Gram matrix M of the class means, M ⪰ 0 and M_yy ≤ 1. With
 
     f(M′) ≥ f(M) − ⟨G, M⟩ − Σ_y d_y   for every such M′ and any d ≥ 0 with Diag(d) ⪰ −G.
 
-N − 1 dimensions hold such points, and K − 1 where every M_yy is 1: there the classes have collapsed. For non-negative
-points M ≥ 0 and c ≥ 0, f rises with every M_yk, and between classes 0 is best.
+N − 1 dimensions hold such points, and K − 1 where every M_yy is 1: there the classes have collapsed. In fewer the floor
+remains a bound; beside it stands the least value that a search over all N points finds in h dimensions. For
+non-negative points M ≥ 0 and c ≥ 0, f rises with every M_yk, and between classes 0 is best.
 """
 
 import math
@@ -21,9 +22,13 @@ from simplexlab.geometry import orthogonal_frame, regular_simplex
 from simplexlab.geometry.checks import choice, not_negative, positive, whole
 from simplexlab.theory.cross_entropy import FEATURES, Features
 from simplexlab.theory.floor import Floor, fits, least_diagonal, refuse_too_many, shares
-from simplexlab.theory.program import solve, state_of
+from simplexlab.theory.program import improve, solve, state_of
 
 COLLAPSED = 1 - 1e-7  # M_yy from which on a class counts as collapsed
+STARTS = 40  # of a search in few dimensions, at most
+SEARCHED = 64_000  # inner products of all starts together
+SEARCH_STEPS, LAST_STEPS = 200, 2000  # from each start, and from where the best of them ended
+MOST_POINTS = 120
 
 
 def alignment_uniformity_floor(
@@ -43,8 +48,9 @@ def alignment_uniformity_floor(
         class_counts: points of each class, whole numbers of at least 1, one of them at least 2, shape (K,).
         weight: a ≥ 0.
         scale: t > 0.
-        dimension: h of the points; by default as many as the optimum needs. With less the floor is not attained, and
-            `attained` is False.
+        dimension: h of the points; by default as many as the optimum needs. With less, `best_known` is the least value
+            found in h dimensions and `points` are its class means; where that is not searched for, for more than 120
+            points, non-negative ones, or h = 1, `attained` is False.
         features: `free`, or `nonnegative` for an encoder that ends in a ReLU.
         start: floor of as many classes for another weight, scale or counts, from which the program starts.
 
@@ -83,9 +89,11 @@ def alignment_uniformity_floor(
         floor = Floor(value, min(certificate, value), 0.0, points, converged=end.converged, state=state)
     spread = squares < COLLAPSED
     needed += int(np.sum(counts[spread] - 1))
-    if dimension is not None and whole("dimension", dimension, 1) < needed:
-        floor = replace(floor, attained=False)
-    return floor
+    if dimension is None or whole("dimension", dimension, 1) >= needed:
+        return floor
+    if nonnegative or dimension == 1 or counts.sum() > MOST_POINTS:
+        return replace(floor, attained=False)
+    return _in_few_dimensions(_Points(program, np.repeat(np.arange(num_classes), class_counts), dimension), floor)
 
 
 class _Pairs:
@@ -164,6 +172,62 @@ class _Pairs:
     def configuration(self, free: np.ndarray) -> tuple[np.ndarray, None]:
         """See `Program`."""
         return (free / np.linalg.norm(free, axis=1, keepdims=True))[:, :-1], None
+
+
+class _Points:
+    """The loss over N free points (N, h) themselves, each standing for its direction."""
+
+    def __init__(self, program: _Pairs, labels: np.ndarray, dimension: int):
+        self.labels, self.dimension, self.scale = labels, dimension, program.scale
+        counts = program.counts
+        same = labels[:, None] == labels
+        self.members = same[np.searchsorted(labels, np.arange(len(counts)))].astype(np.float64)  # (K, N)
+        self.itself = np.eye(len(labels), dtype=bool)
+        self.pull = program.alignment.sum() / np.sum(counts * (counts - 1)) * (same & ~self.itself)
+
+    def value_and_gradient(self, free: np.ndarray) -> tuple[float, np.ndarray]:
+        """See `Program`."""
+        lengths = np.linalg.norm(free, axis=1, keepdims=True)
+        units = free / lengths
+        inner = units @ units.T
+        terms = np.exp(2 * self.scale * (inner - 1))
+        terms[self.itself] = 0.0
+        total = terms.sum()
+        value = np.vdot(self.pull, 1 - inner) + math.log(total / (len(free) * (len(free) - 1)))
+        slope = 2 * (2 * self.scale / total * terms - self.pull) @ units
+        return float(value), (slope - units * np.sum(slope * units, axis=1, keepdims=True)) / lengths
+
+    def value_and_certificate(self, free: np.ndarray) -> tuple[float, float]:
+        """See `Program`; nothing is certified here."""
+        return self.value_and_gradient(free)[0], -math.inf
+
+    def configuration(self, free: np.ndarray) -> tuple[np.ndarray, None]:
+        """See `Program`."""
+        units = free / np.linalg.norm(free, axis=1, keepdims=True)
+        return self.members @ units / self.members.sum(axis=1, keepdims=True), None
+
+
+def _in_few_dimensions(points: _Points, floor: Floor) -> Floor:
+    """The floor, which nothing is known to take in so few dimensions, with the best end of several starts there."""
+    generator = np.random.default_rng(0)
+    size, num_classes = len(points.labels), len(points.members)
+    starts = max(3, min(STARTS, SEARCHED // size**2))
+    best = None
+    for index in range(starts):
+        noise = generator.standard_normal((size, points.dimension))
+        if best is None or 3 * index < starts:
+            start = noise
+        elif index % 2:
+            start = best.free / np.linalg.norm(best.free, axis=1, keepdims=True) + 0.2 * noise
+        else:  # ends differ by how the points of one class are turned against the others
+            turn, _ = np.linalg.qr(generator.standard_normal((points.dimension, points.dimension)))
+            turned = points.labels == generator.integers(num_classes)
+            start = np.where(turned[:, None], best.free @ turn, best.free)
+        end = improve(points, start, SEARCH_STEPS)
+        best = end if best is None or end.value < best.value else best
+    best = improve(points, best.free, LAST_STEPS)
+    means, _ = points.configuration(best.free)
+    return replace(floor, points=means, best_known=best.value, origin=f"best of {starts} starts")
 
 
 def _balanced(program: _Pairs, num_classes: int) -> tuple[Floor, float]:

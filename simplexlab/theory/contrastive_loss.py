@@ -59,6 +59,8 @@ def sc_loss_batches(
     labels, indices = whole_labels(labels, len(representations)), as_array(indices)
     if indices.ndim != 2 or indices.shape[1] < 2:
         raise ValueError(f"the indices must have shape (R, b) with b ≥ 2, got {indices.shape}")
+    labels = np.unique(labels, return_inverse=True)[1]
+    labels = labels.astype(np.min_scalar_type(len(labels)))  # comparing short integers takes a quarter of the time
     num_batches, batch_size = indices.shape
     batches = max(1, GRAM_ENTRIES // batch_size**2)
     anchors = min(batch_size, max(1, GRAM_ENTRIES // batch_size))

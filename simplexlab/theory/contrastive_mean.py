@@ -114,9 +114,9 @@ class GivenBatches:
         factors = np.exp(gram - np.diag(gram)[:, None])
         np.fill_diagonal(factors, 0.0)
         anchors = self.counts > 1
-        sums = np.where(anchors, self.counts - 1 + self.counts @ factors.T, 1.0)
-        value = np.sum(np.where(anchors, self.counts, 0.0) * np.log(sums)) / len(self.counts)
-        gradient = (np.where(anchors, self.counts / sums, 0.0).T @ self.counts) * factors / len(self.counts)
+        others = np.where(anchors, self.counts - 2 + self.counts @ factors.T, 0.0)  # Σ − 1, to its last digits
+        value = np.sum(np.where(anchors, self.counts, 0.0) * np.log1p(others)) / len(self.counts)
+        gradient = (np.where(anchors, self.counts / (1 + others), 0.0).T @ self.counts) * factors / len(self.counts)
         return float(value), (gradient + gradient.T) / 2
 
 

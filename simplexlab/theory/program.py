@@ -71,7 +71,7 @@ def search(program: Program, num_classes: int, dimension: int, nonnegative: bool
     named = {} if nonnegative else named_configurations(num_classes, dimension)
     number = max(1, min(RANDOM_STARTS, SEARCHED // num_classes**2))
     starts = [*named.values(), *generator.standard_normal((number, num_classes, dimension))]
-    ends = [improve(program, program.start(units), num_classes) for units in starts]
+    ends = [improve(program, program.start(units), steps_of(num_classes)) for units in starts]
     least = min(end.value for end in ends)
     index = next(i for i, end in enumerate(ends) if end.value <= least + SAME_VALUE * abs(least))
     if index < len(named):
@@ -83,8 +83,13 @@ def search(program: Program, num_classes: int, dimension: int, nonnegative: bool
     return ends[index], f"best of {len(starts)} starts" if len(starts) > 1 else "one start"
 
 
-def improve(program: Program, free: np.ndarray, num_classes: int) -> Solution:
-    """Minimise until the value no longer falls, for many classes a limited number of steps."""
+def steps_of(num_classes: int) -> int:
+    """The most steps from one start, fewer for many classes."""
+    return max(50, SEARCH_STEPS // num_classes**2)
+
+
+def improve(program: Certified, free: np.ndarray, steps: int) -> Solution:
+    """Minimise until the value no longer falls, or for so many steps."""
     last = np.inf
 
     def stalled(free: np.ndarray) -> bool:
@@ -93,7 +98,7 @@ def improve(program: Program, free: np.ndarray, num_classes: int) -> Solution:
         fell, last = last - now, now
         return fell <= 1e-13 * abs(now)
 
-    return _minimise(program, free, stalled, max(50, SEARCH_STEPS // num_classes**2))
+    return _minimise(program, free, stalled, steps)
 
 
 def in_few_dimensions(
@@ -111,7 +116,7 @@ def in_few_dimensions(
     """
     before = state_of(start, num_classes, dimension)
     if before is not None:
-        end, origin = improve(program, before, num_classes), "the best known before, improved"
+        end, origin = improve(program, before, steps_of(num_classes)), "the best known before, improved"
     else:
         end, origin = search(program, num_classes, dimension, nonnegative)
     points, weights = program.configuration(end.free)

@@ -137,10 +137,10 @@ class Tuplets:
         """The loss, and its gradient in the inner products between classes (0 on the diagonal, symmetric)."""
         factors = np.exp(gram - np.diag(gram)[:, None])
         np.fill_diagonal(factors, 0.0)
-        sums = 1 + self.classes @ factors.T
+        others = self.classes @ factors.T
         anchors = self.weights[:, None] * self.classes
-        gradient = ((anchors / sums).T @ self.classes) * factors
-        return float(np.sum(anchors * np.log(sums))), (gradient + gradient.T) / 2
+        gradient = ((anchors / (1 + others)).T @ self.classes) * factors
+        return float(np.sum(anchors * np.log1p(others))), (gradient + gradient.T) / 2
 
 
 def n_pairs_values(label_counts: ArrayLike, gram: ArrayLike) -> np.ndarray:

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
@@ -111,6 +111,7 @@ class TestTriplets:
 
 
 class TestNPairs:
+    @example([[4, 2, 0], [2, 2, 2]], "free", 0.003, 0, 2.575)  # a floor of 6e-5
     @settings(deadline=None, max_examples=25)
     @given(
         compositions=st.sampled_from([[[2, 2, 0], [2, 0, 2]], [[3, 2, 1]], [[2, 2, 2]], [[4, 2, 0], [2, 2, 2]]]),
@@ -217,6 +218,28 @@ class TestAlignmentAndUniformity:
         assert theory.alignment_uniformity_floor([5, 5, 5], 3.0, dimension=2).is_exact
         assert not theory.alignment_uniformity_floor([5, 5, 5], 1.0, dimension=2).is_exact
         assert theory.alignment_uniformity_floor([5, 5, 5], 1.0, dimension=14).is_exact
+
+    @pytest.mark.parametrize("counts", [(3, 3), (4, 2, 1)])
+    def test_in_few_dimensions_no_start_ends_below_the_best_known(self, counts):
+        labels = np.repeat(np.arange(len(counts)), counts)
+        floor = theory.alignment_uniformity_floor(counts, 0.7, dimension=2)
+
+        def loss(angles):
+            points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+            return theory.alignment_uniformity_loss(points, labels, 0.7)[0]
+
+        starts = np.random.default_rng(1).uniform(0, 2 * np.pi, (12, len(labels)))
+        ends = [minimize(loss, start, options={"gtol": 1e-7}) for start in starts]
+        assert min(end.fun for end in ends) == pytest.approx(floor.best_known, abs=1e-8)
+        assert floor.best_known > floor.value + 1e-2
+        assert not floor.is_exact
+        best = min(ends, key=lambda end: end.fun).x
+        means = [np.mean(np.exp(1j * best[labels == label])) for label in range(len(counts))]
+        np.testing.assert_allclose(np.linalg.norm(floor.points, axis=1), np.abs(means), atol=1e-3)
+
+    def test_in_few_dimensions_many_points_are_not_searched_for(self):
+        assert not theory.alignment_uniformity_floor([61, 60], 0.7, dimension=2).attained
+        assert not theory.alignment_uniformity_floor([3, 3], 0.7, dimension=1).attained
 
     def test_drawn_pairs_stand_for_all(self, monkeypatch):
         generator = np.random.default_rng(0)

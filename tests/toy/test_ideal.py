@@ -57,6 +57,22 @@ def test_alignment_and_uniformity_collapses_from_the_threshold_on(share):
     assert record["bound_is_exact"]
 
 
+@pytest.mark.parametrize(("classes", "dimension"), [(3, 2), (4, 3)])
+def test_below_the_threshold_points_reach_the_least_value_known_in_so_few_dimensions(classes, dimension):
+    """The floor needs N − 1 dimensions there. Several starts, as ends differ by how classes are turned."""
+    ends = []
+    for seed in range(4):
+        toy, end, losses = minimise(
+            IdealToy(loss="align-uniform", classes=classes, dimension=dimension, seed=seed, options={"weight": 1.0})
+        )
+        ends.append(losses[-1])
+    record, _ = evaluate_ideal(toy, labels_of(toy.class_counts), end, losses[-1])
+    assert min(ends) == pytest.approx(record["bound_best_known"], abs=1e-6)
+    assert min(ends) > record["bound_certificate"] + 0.5
+    assert not record["bound_is_exact"]
+    assert record["optimum"]["within_class_similarity"] is None
+
+
 @pytest.mark.parametrize("loss", ["soft-nn", "n-pairs", "ce-fix"])
 def test_classes_of_different_sizes_have_a_floor_of_their_own(loss):
     toy, end, losses = minimise(IdealToy(loss=loss, counts=(6, 4, 2)))

@@ -78,7 +78,7 @@ def test_no_recorded_run_is_called_at_its_optimum_where_a_pair_of_angles_is_wron
 def test_loss_tells_what_a_bound_is_that_is_not_exact():
     found = {"loss": 2.5, "bound": 1.0, "bound_is_exact": False}
     assert explain.loss(record(**found, bound_best_known=1.2)) == (
-        "loss 2.5, 1.5 above its bound 1 (K > h + 1: not attained, the best known is 1.2)"
+        "loss 2.5, 1.5 above its bound 1 (not attained in so few dimensions, the best known there is 1.2)"
     )
     assert explain.loss(record(**found, bound_certificate=0.9)).endswith("(proven from 0.9 on)")
     assert explain.loss(record(**found, bound_certificate=1.0)).endswith(

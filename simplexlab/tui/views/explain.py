@@ -44,7 +44,7 @@ def inexactness(record: Record) -> str:
     """Why the bound is not attained, or by how much it may be off."""
     best, certificate = value(record, "bound_best_known"), value(record, "bound_certificate")
     if best is not None:
-        return f"K > h + 1: not attained, the best known is {number(best, 5)}"
+        return f"not attained in so few dimensions, the best known there is {number(best, 5)}"
     if record.get("bound_attained") is False:
         return "proven, but no configuration of this dimension is known to take it"
     if certificate is not None and certificate < (value(record, "bound") or 0.0):
