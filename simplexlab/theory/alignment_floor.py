@@ -93,7 +93,7 @@ def alignment_uniformity_floor(
         return floor
     if nonnegative or dimension == 1 or counts.sum() > MOST_POINTS:
         return replace(floor, attained=False)
-    return _in_few_dimensions(_Points(program, np.repeat(np.arange(num_classes), class_counts), dimension), floor)
+    return _in_few_dimensions(_Points(program, np.repeat(np.arange(num_classes), counts.astype(np.int64)), dimension), floor)
 
 
 class _Pairs:
@@ -212,10 +212,10 @@ def _in_few_dimensions(points: _Points, floor: Floor) -> Floor:
     generator = np.random.default_rng(0)
     size, num_classes = len(points.labels), len(points.members)
     starts = max(3, min(STARTS, SEARCHED // size**2))
-    best = None
-    for index in range(starts):
+    best = improve(points, generator.standard_normal((size, points.dimension)), SEARCH_STEPS)
+    for index in range(1, starts):
         noise = generator.standard_normal((size, points.dimension))
-        if best is None or 3 * index < starts:
+        if 3 * index < starts:
             start = noise
         elif index % 2:
             start = best.free / np.linalg.norm(best.free, axis=1, keepdims=True) + 0.2 * noise
@@ -223,8 +223,7 @@ def _in_few_dimensions(points: _Points, floor: Floor) -> Floor:
             turn, _ = np.linalg.qr(generator.standard_normal((points.dimension, points.dimension)))
             turned = points.labels == generator.integers(num_classes)
             start = np.where(turned[:, None], best.free @ turn, best.free)
-        end = improve(points, start, SEARCH_STEPS)
-        best = end if best is None or end.value < best.value else best
+        best = min(best, improve(points, start, SEARCH_STEPS), key=lambda end: end.value)
     best = improve(points, best.free, LAST_STEPS)
     means, _ = points.configuration(best.free)
     return replace(floor, points=means, best_known=best.value, origin=f"best of {starts} starts")
