@@ -93,7 +93,8 @@ def alignment_uniformity_floor(
         return floor
     if nonnegative or dimension == 1 or counts.sum() > MOST_POINTS:
         return replace(floor, attained=False)
-    return _in_few_dimensions(_Points(program, np.repeat(np.arange(num_classes), counts.astype(np.int64)), dimension), floor)
+    labels = np.repeat(np.arange(num_classes), counts.astype(np.int64))
+    return _in_few_dimensions(_Points(program, labels, dimension), floor)
 
 
 class _Pairs:
