@@ -5,6 +5,7 @@ import pytest
 from tui_helpers import drive, open_run, until
 
 from simplexlab.tui.views.charts import ChartSpec, Series
+from simplexlab.tui.widgets.big_numbers import BigNumbers
 from simplexlab.tui.widgets.chart import Chart
 from simplexlab.tui.widgets.picture import Picture, arrange
 from simplexlab.tui.widgets.raster import Canvas
@@ -137,3 +138,19 @@ def test_words_of_a_legend_that_is_cut_can_still_be_told_apart():
         cells = ["".join(segment.text for segment in line) for line in arrange(entries, room, most=2)]
         shown = [part.strip() for line in cells for part in line.split("━") if part.strip()]
         assert len(set(shown)) == len(shown) == 3, (room, cells)
+
+
+def test_big_numbers_give_way_whole(tmp_path):
+    async def steps(pilot):
+        numbers = BigNumbers("iteration", "train error %", "how far %")
+        await pilot.app.screen.mount(numbers)
+        numbers.styles.display = "block"
+        numbers.say("600", "19.5", "69")
+        for width, shown in ((60, 3), (45, 2), (38, 2), (28, 1)):
+            numbers.styles.width = width
+            await pilot.pause()
+            boxes = [box for box in numbers.children if box.display]
+            assert boxes == list(numbers.children)[3 - shown :]
+            assert all(box.region.right <= numbers.content_region.right for box in boxes)
+
+    drive(tmp_path / "none", steps)

@@ -9,6 +9,7 @@ from simplexlab.runs import Run, read_metrics
 from simplexlab.runs.read import Status
 from simplexlab.tui.views import explain
 from simplexlab.tui.views import run as views
+from simplexlab.tui.views.charts import limits
 from simplexlab.tui.views.records import column, duration, projections, time_to_fit, value
 
 
@@ -143,6 +144,16 @@ def test_overlay_takes_a_log_axis_for_losses_of_different_size():
     ce, sc = [{"iteration": 0, "loss": 0.5}], [{"iteration": 0, "loss": 500.0}]
     assert views.overlay("", "", [("ce", ce), ("sc", sc)], "loss", None).log
     assert not views.overlay("", "", [("ce", ce), ("ce2", ce)], "loss", None).log
+
+
+def test_a_run_that_diverged_does_not_flatten_the_others():
+    ce = [{"iteration": at, "loss": 2.0 - at} for at in range(2)]
+    lost = [{"iteration": 0, "loss": 1.0}, {"iteration": 1, "loss": 1e23}, {"iteration": 2, "diverged": True}]
+    for key in (None, False):
+        spec = views.overlay("", "", [("ce", ce), ("lost", lost)], "loss", key)
+        assert not spec.log
+        assert limits(spec)[1] == (1.0, 2.0)
+    assert limits(views.overlay("", "", [("lost", lost)], "loss"))[1] == (1.0, 1e23)
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(None, "–"), (3, "3 s"), (200, "3 min"), (7300, "2 h"), (2e5, "2 d")])

@@ -9,8 +9,9 @@ from simplexlab.runs import read_metrics
 from simplexlab.tui.demo import RUNS
 from simplexlab.tui.views import run as views
 from simplexlab.tui.views.look_for import look_for
+from simplexlab.tui.views.records import key_of, value
 
-PANELS = ("loss", "excess", "configuration", "errors", "memorisation", "similarities", "gram", "confusion")
+PANELS = ("loss", "excess", "configuration", "errors", "memorisation", "similarities", "gram", "confusion", "facts")
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in RUNS.iterdir() if path.is_dir()))
@@ -24,7 +25,10 @@ def test_every_panel_of_every_recorded_run_has_its_sentences(name):
             assert "nan" not in words
     for group in views.GROUP_TITLES:
         rows = [row for row in CATALOGUE.values() if row.group == group]
-        assert look_for(group, records[0], None, "", rows)
+        words = look_for(group, records[-1], None, "", rows)
+        shown = [row for row in rows if value(records[-1], key_of(records, row.key)) is not None]
+        assert words.count(", now ") == min(len(shown), 3) or records[-1].get("diverged"), words
+        assert "None" not in words
 
 
 def test_the_numbers_are_the_runs():
@@ -34,6 +38,14 @@ def test_the_numbers_are_the_runs():
     assert "as a share of 0.667, now 0%" in words
     assert "fitted since iteration 20" in look_for("errors", record, 20, "")
     assert look_for("loss", None, None, "").startswith("Nothing was evaluated yet")
+
+
+def test_the_facts_say_which_classifier_misses_how_many():
+    record = read_metrics(RUNS / "ce-40-flipped")[-1]
+    words = look_for("facts", record, None, "")
+    assert f"{record['train_error_head']:.2%} by the head that was trained" in words
+    assert f"{record['train_error_class_means']:.2%} by the nearest class mean" in words
+    assert look_for("log", None, None, "").startswith("These are the last lines")
 
 
 def test_sentences_on_errors_are_those_of_the_replayed_evaluation():

@@ -46,6 +46,7 @@ BREATH = 0.005  # seconds between two panels, in which keys are answered
 LIVE_BREATH = 0.05  # the same while a run trains: long enough that the terminal is painted panel by panel
 LOG_LINES = 200
 SPIN_SECONDS = 0.2
+OF_HEAD = "head "  # begins the name of a view of what the loss sees, the output of a projection head
 
 
 class RunScreen(ReplayScreen):
@@ -107,10 +108,18 @@ class RunScreen(ReplayScreen):
     def on_mount(self) -> None:
         """Begin to follow."""
         self.title = self.feed.run.name
-        self.query_one("#headline", Static).update(headline(self.feed.run, width=self.app.size.width), layout=False)
+        self._say_headline()
         self.follow()
         self.set_interval(1.0, self.follow)
         self._spin = self.set_interval(SPIN_SECONDS, self._turn_a_little, pause=True)
+
+    def on_resize(self) -> None:
+        """Fit the headline to the width."""
+        self._say_headline()
+
+    def _say_headline(self) -> None:
+        words = headline(self.feed.run, self.feed.unreadable, self.app.size.width)
+        self.query_one("#headline", Static).update(words, layout=False)
 
     @work(thread=True, group="follow")
     def follow(self) -> None:
@@ -122,9 +131,7 @@ class RunScreen(ReplayScreen):
         if (stamp := (self.feed.run.status, self.feed.stamp)) != self._drawn:
             status = self._drawn and self._drawn[0]
             if status != self.feed.run.status:
-                self.query_one("#headline", Static).update(
-                    headline(self.feed.run, self.feed.unreadable, self.app.size.width), layout=False
-                )
+                self._say_headline()
             same = self._drawn is not None and self._drawn[1] == stamp[1]
             self._drawn = stamp
             if not same:
@@ -200,7 +207,7 @@ class RunScreen(ReplayScreen):
                 return ["gram", "confusion"]
             case "collapse":
                 rows, seen = rows_of(self.feed.run.config), projections(records)
-                of_head = [f"head {group}" for group in views.groups_of(seen, rows)] if seen else []
+                of_head = [f"{OF_HEAD}{group}" for group in views.groups_of(seen, rows)] if seen else []
                 return views.groups_of(records, rows) + of_head
             case "about":
                 return ["facts", "log"]
@@ -244,8 +251,8 @@ class RunScreen(ReplayScreen):
                 self._show(name, views.gram_matrices(self.geometry), lead + explain.gram(record))
             case "collapse", group:
                 title = ""
-                if group.startswith("head "):  # the output of a projection head, which the loss sees
-                    group, title = group.removeprefix("head "), ", head's output"
+                if group.startswith(OF_HEAD):  # the output of a projection head, which the loss sees
+                    group, title = group.removeprefix(OF_HEAD), ", head's output"
                     records, record = projections(records), projection_of(record)
                 rows = [row for row in rows_of(run.config) if row.group == group]
                 spec = views.statistics_chart(records, rows, views.GROUP_TITLES.get(group, group) + title, at, total)
@@ -281,10 +288,12 @@ class RunScreen(ReplayScreen):
     def action_look_for(self) -> None:
         """Say what to look for in the active panel, with this run's numbers."""
         panel, run = self.query_one(Panels).panel, self.feed.run
-        view = self._view(panel.id)
+        view, record = self._view(panel.id), self.record
+        if view.startswith(OF_HEAD):
+            view, record = view.removeprefix(OF_HEAD), record | projection_of(record)
         rows = [row for row in rows_of(run.config) if row.group == view]
         fitted = time_to_fit(run, self.feed.records)
-        words = look_for(view, self.record, fitted, unit_of(run), rows)
+        words = look_for(view, record, fitted, unit_of(run), rows)
         self.app.push_screen(LookFor(str(panel.border_title), words))
 
     def action_view(self) -> None:

@@ -23,6 +23,7 @@ class Series:
         dashed: Whether a line is broken: bounds are, measured curves are not.
         strength: How strongly it stands out from the ground, 0 to 1: what is far away or long ago is dimmer.
         now: A number for the legend, which is never cut.
+        aside: Whether the y axis is fitted to the other series, if there are any: one that diverged hides the rest.
     """
 
     label: str
@@ -34,6 +35,7 @@ class Series:
     dashed: bool = False
     strength: float = 1.0
     now: str = ""
+    aside: bool = False
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,8 @@ def limits(spec: ChartSpec, log: bool | None = None) -> tuple[tuple[float, float
     log = spec.log if log is None else log
     xs = [series.x[np.isfinite(series.x)] for series in spec.series]
     xs = np.concatenate([*xs, np.array([mark.at for mark in spec.vertical], float)])
-    ys = np.concatenate([*(to_axis(series.y, log) for series in spec.series), np.empty(0)])
+    fitted = [series for series in spec.series if not series.aside and len(series.y)] or spec.series
+    ys = np.concatenate([*(to_axis(series.y, log) for series in fitted), np.empty(0)])
     ys = np.concatenate([ys, to_axis(np.array([mark.at for mark in spec.horizontal], float), log)])
     ys = ys[np.isfinite(ys)]
     low, high = spec.x_limits or ((xs.min(), xs.max()) if len(xs) else (0.0, 1.0))

@@ -6,21 +6,33 @@ from simplexlab.geometry import ORTHOGONAL_SIMILARITY, simplex_similarity
 from simplexlab.geometry.catalogue import Statistic
 from simplexlab.tui.views.charts import number
 from simplexlab.tui.views.explain import inexactness
-from simplexlab.tui.views.records import how_far, is_relu, optimum_name, projection_of, value
+from simplexlab.tui.views.records import how_far, is_relu, key_of, optimum_name, projection_of, value
 
 Record = dict[str, Any]
+CLASSIFIERS = {
+    "head": "by the head that was trained",
+    "class_means": "by the nearest class mean",
+    "probe": "by a linear map fitted afterwards",
+}
+LOG = (
+    "These are the last lines that the process of the run wrote. Where a run failed, the reason is at their end. "
+    "L shows the numbers again."
+)
 
 
 def look_for(panel: str, record: Record | None, fitted_at: int | None, unit: str, rows: list[Statistic] = ()) -> str:
     """Three sentences on a panel.
 
     Args:
-        panel: loss, excess, configuration, errors, memorisation, similarities, gram, confusion, a group of statistics.
+        panel: loss, excess, configuration, errors, memorisation, similarities, gram, confusion, facts, log, or a group
+            of statistics.
         record: the metrics line that is shown.
         fitted_at: time to fit, None as long as it is not known.
         unit: what one value of the loss is.
         rows: the statistics of the group.
     """
+    if panel == "log":
+        return LOG
     if record is None or value(record, "loss") is None:
         return (
             "Nothing was evaluated yet. As soon as it is, this tells what to look for. Wait for the first evaluation."
@@ -36,6 +48,7 @@ def look_for(panel: str, record: Record | None, fitted_at: int | None, unit: str
         "similarities": _similarities,
         "gram": _gram,
         "confusion": _confusion,
+        "facts": _facts,
     }.get(panel)
     return make(record, fitted_at, unit) if make else _statistics(record, rows)
 
@@ -138,6 +151,22 @@ def _confusion(record: Record, fitted_at: int | None, unit: str) -> str:
     )
 
 
+def _facts(record: Record, fitted_at: int | None, unit: str) -> str:
+    judged = [name for name in CLASSIFIERS if value(record, f"train_error_{name}") is not None]
+    errors = ", ".join(f"{value(record, f'train_error_{name}'):.2%} {CLASSIFIERS[name]}" for name in judged)
+    several = f"The same representations are judged by several classifiers, which miss: {errors}."
+    one = f"The classifier that judges misses {value(record, 'train_error'):.2%} of the given labels."
+    return (
+        f"These are the numbers of iteration {value(record, 'iteration'):.0f}, which the slider chooses. "
+        f"{several if len(judged) > 1 else one} Further down is the command that repeats the run; y copies it."
+    )
+
+
 def _statistics(record: Record, rows: list[Statistic]) -> str:
-    found = [row for row in rows if value(record, row.key) is not None]
-    return " ".join(f"{row.short}: {row.meaning}" for row in found[:3]) or "Nothing of this was measured here."
+    sentences = []
+    for row in rows:
+        now, best = value(record, key_of([record], row.key)), value(record, f"optimum.{row.key}")
+        if now is not None:
+            at = "" if best is None else f", {number(best)} at the optimum"
+            sentences.append(f"{row.short}, now {number(now)}{at}: {row.meaning}")
+    return " ".join(sentences[:3]) or "Nothing of this was measured here."

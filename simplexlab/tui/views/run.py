@@ -298,7 +298,7 @@ def overlay(
     total: int | None = None,
     inks: Sequence[int | str] | None = None,
 ) -> ChartSpec:
-    """One key of several runs over each other.
+    """One key of several runs over each other; the y axis is fitted to those that did not diverge, if there are any.
 
     Args:
         title, y_label: of the chart.
@@ -313,10 +313,12 @@ def overlay(
     for index, (name, records) in enumerate(runs):
         x, y = far_column(records) if key == "how_far" else column(records, key)
         ink = index if inks is None else inks[index]
-        series.append(Series(name, x, y, colour=ink, marker=MARKERS[index % len(MARKERS)]))
-        marks += tuple(Mark("", mark.at, mark.colour) for mark in divergence(records) if len(x))
+        diverged = divergence(records)
+        marker = MARKERS[index % len(MARKERS)]
+        series.append(Series(name, x, y, colour=ink, marker=marker, aside=bool(diverged)))
+        marks += tuple(Mark("", mark.at, mark.colour) for mark in diverged if len(x))
     if log is None:
-        last = np.array([one.y[-1] for one in series if len(one.y)])
+        last = np.array([one.y[-1] for one in series if len(one.y) and not one.aside])
         log = bool(len(last) and last.min() > 0 and last.max() > 10 * last.min())
     return ChartSpec(title, y_label=y_label, series=tuple(series), vertical=marks, log=log, x_limits=stretch(total))
 

@@ -2,21 +2,24 @@
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
+from textual.events import Resize
 from textual.widgets import Digits, Label
+
+GAP, LEAST = 4, 12  # columns
 
 
 class BigNumbers(Horizontal):
-    """A few numbers under their names.
+    """A few numbers under their names; the first ones give way where there is no room for all.
 
     Args:
         names: What the numbers are.
     """
 
-    DEFAULT_CSS = """
-    BigNumbers { height: 4; padding: 0 1; display: none; }
-    BigNumbers Vertical { width: auto; margin-right: 4; height: 4; }
-    BigNumbers Label { text-style: bold; width: auto; }
-    BigNumbers Digits { width: auto; min-width: 12; }
+    DEFAULT_CSS = f"""
+    BigNumbers {{ height: 4; padding: 0 1; display: none; }}
+    BigNumbers Vertical {{ width: auto; margin-right: {GAP}; height: 4; }}
+    BigNumbers Label {{ text-style: bold; width: auto; }}
+    BigNumbers Digits {{ width: auto; min-width: {LEAST}; }}
     """
 
     def __init__(self, *names: str, id: str | None = None):
@@ -35,3 +38,17 @@ class BigNumbers(Horizontal):
         for digits, number in zip(self.query(Digits), numbers, strict=True):
             if digits.value != number:
                 digits.update(number)
+        self._fit()
+
+    def on_resize(self, event: Resize) -> None:
+        """Fit the numbers to the width."""
+        self._fit()
+
+    def _fit(self) -> None:
+        room, shown = self.content_size.width, True
+        for box in reversed(self.query(Vertical)):
+            digits, label = box.query_one(Digits), box.query_one(Label)
+            width = max(LEAST, len(str(label.content)), sum(1 if sign in ".,:" else 3 for sign in digits.value))
+            shown = shown and (width <= room or box is self.children[-1])
+            box.display = shown
+            room -= width + GAP
