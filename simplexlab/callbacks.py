@@ -10,6 +10,7 @@ import numpy as np
 from simplexlab import objectives
 from simplexlab.errors import nearest
 from simplexlab.evaluation import Criterion, Evaluation, Representations, evaluate, numbers
+from simplexlab.geometry.checks import as_array
 from simplexlab.losses import SupervisedContrastive
 from simplexlab.models.graph import Output, graph_outputs, layer_output, makes_logits
 
@@ -79,9 +80,9 @@ class Geometry(keras.callbacks.Callback):
             raise ValueError(f"temperature must be a positive finite number, not {temperature}")
         if batch_size < 1:
             raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-        self.x = x
+        self.x = keras.tree.map_structure(_plain, x)
         self.y = _integer_labels(y)
-        _check_inputs(x, len(self.y))
+        _check_inputs(self.x, len(self.y))
         self.loss = loss
         self.head = head
         self.layer = layer
@@ -260,6 +261,12 @@ def _array(tensor: Any) -> np.ndarray:
     return keras.ops.convert_to_numpy(tensor)
 
 
+def _plain(x: Any) -> Any:
+    """A tensor of PyTorch, which may have a gradient, or of a library that offers DLPack alone, as a NumPy array."""
+    is_taken = isinstance(x, np.ndarray) or (hasattr(x, "__array__") and not hasattr(x, "detach"))
+    return as_array(x) if not is_taken and (hasattr(x, "detach") or hasattr(x, "__dlpack__")) else x
+
+
 def _check_inputs(x: Any, number: int) -> None:
     """Tell inputs that are no arrays, or not one row for each label.
 
@@ -283,7 +290,7 @@ def _integer_labels(y: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: they are not whole numbers 0 … K−1, one for each point, with every class present.
     """
-    labels = np.asarray(y)
+    labels = as_array(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or len(labels) == 0:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simplexlab import geometry
+from simplexlab.geometry.checks import as_array
 from simplexlab.objectives import Known, Objective
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Representations:
-    """Cached representations of one split: values (N, h) float and integer labels (N,).
+    """Cached representations of one split: values (N, h) float and integer labels (N,), arrays of any library.
 
     `clean` holds the true labels (N,) where some of `labels` are wrong, else None.
     """
@@ -63,6 +64,11 @@ class Representations:
     values: np.ndarray
     labels: np.ndarray
     clean: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("values", "labels", "clean"):
+            if (given := getattr(self, name)) is not None:
+                object.__setattr__(self, name, as_array(given))
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,7 @@ def evaluate(
     Returns:
         The keys of a metrics line that come from the representations, and the arrays of its geometry file.
     """
+    weights = None if weights is None else as_array(weights)
     seen, judged = train, criterion
     if projections is not None:
         seen, judged = Representations(projections, train.labels), replace(criterion, nonnegative=False)

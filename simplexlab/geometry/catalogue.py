@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simplexlab.geometry.checks import choice, whole
+from simplexlab.geometry.checks import as_array, choice, whole
 from simplexlab.geometry.similarity import angular_similarity, largest_deviation, pairwise_similarity
 
 if TYPE_CHECKING:
@@ -154,7 +154,9 @@ def _uniformity(optimum: Optimum) -> float:
 def _effective_rank(optimum: Optimum) -> float | None:
     from simplexlab.geometry.measures import effective_rank
 
-    counts = np.ones(optimum.num_classes) if optimum.class_counts is None else np.asarray(optimum.class_counts, float)
+    counts = (
+        np.ones(optimum.num_classes) if optimum.class_counts is None else as_array(optimum.class_counts).astype(float)
+    )
     centred = optimum.class_means - (counts / counts.sum()) @ optimum.class_means
     return effective_rank((centred * counts[:, None]).T @ centred)
 

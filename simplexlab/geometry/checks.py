@@ -51,18 +51,61 @@ def choice(name: str, value: Any, choices: tuple[str, ...]) -> str:
 
 
 def as_array(value: Any) -> np.ndarray:
-    """Return an array of any library as NumPy's: gradients are left out, other devices are copied from.
+    """Return an array of any library, or a sequence of them, as NumPy's.
 
-    PyTorch's tensors need to be detached first; what offers DLPack alone is taken by it; bfloat16 becomes float32.
+    Gradients are left out, other devices are copied from, bfloat16 and eight-bit floats become float32, sparse tensors
+    dense; what offers DLPack alone is taken by it.
+
+    Raises:
+        ValueError: it holds no data, or of a type that NumPy cannot take.
     """
-    if hasattr(value, "detach") and hasattr(value, "cpu"):  # a PyTorch tensor
-        value = value.detach().cpu()
-        if str(value.dtype) == "torch.bfloat16":
-            value = value.float()
-    elif hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
-        value = np.from_dlpack(value)
-    array = np.asarray(value)
-    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+    if isinstance(value, np.ndarray):
+        return _with_numpys_type(value)
+    if isinstance(value, list | tuple) and any(map(_is_of_a_library, value)):
+        return np.stack([as_array(part) for part in value])
+    try:
+        if hasattr(value, "detach") and hasattr(value, "cpu"):  # a PyTorch tensor
+            value = _plain_tensor(value)
+        elif hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+            value = np.from_dlpack(value)
+        return _with_numpys_type(np.asarray(value))
+    except (TypeError, RuntimeError, NotImplementedError, BufferError) as error:
+        why = str(error).partition("\n")[0]
+        raise ValueError(f"a {type(value).__name__} cannot be read as an array: {why}") from None
+
+
+def real_numbers(value: Any) -> np.ndarray:
+    """Return an array of any library, see `as_array`, in float64.
+
+    Raises:
+        ValueError: what it holds are no real numbers.
+    """
+    array = as_array(value)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"real numbers are taken here, got {array.dtype}")
+    return array.astype(np.float64, copy=False)
+
+
+def _is_of_a_library(value: Any) -> bool:
+    return not isinstance(value, np.ndarray | np.generic) and (hasattr(value, "detach") or hasattr(value, "__dlpack__"))
+
+
+def _plain_tensor(tensor: Any) -> Any:
+    """A PyTorch tensor that NumPy can take: on the CPU, dense, without a gradient and of a type that both know."""
+    tensor = tensor.detach().cpu()
+    if getattr(tensor, "is_quantized", False):
+        tensor = tensor.dequantize()
+    elif str(getattr(tensor, "layout", "torch.strided")) != "torch.strided":
+        tensor = tensor.to_dense()
+    for bit in ("resolve_conj", "resolve_neg"):
+        if hasattr(tensor, bit):
+            tensor = getattr(tensor, bit)()
+    return tensor.float() if str(tensor.dtype).startswith(("torch.bfloat16", "torch.float8")) else tensor
+
+
+def _with_numpys_type(array: np.ndarray) -> np.ndarray:
+    is_short_float = array.dtype.kind == "V" and array.dtype.name.startswith(("bfloat16", "float8"))
+    return array.astype(np.float32) if is_short_float else array
 
 
 def matrix(name: str, value: ArrayLike, dtype: Any = np.float64) -> np.ndarray:
@@ -99,6 +142,20 @@ def whole_labels(labels: ArrayLike, num_points: int) -> np.ndarray:
         if not (np.abs(numbers) < 2**62).all() or (numbers % 1 != 0).any():
             raise ValueError(f"the labels must be whole numbers 0 … K−1, got {array.dtype}")
         array = array.astype(np.int64)
+    return array
+
+
+def batch_rows(indices: ArrayLike) -> np.ndarray:
+    """Return the rows of each batch, whole numbers (R, b), b ≥ 2.
+
+    Raises:
+        ValueError: they are not.
+    """
+    array = as_array(indices)
+    if array.ndim != 2 or array.shape[1] < 2 or array.dtype.kind not in "iu":
+        raise ValueError(
+            f"the indices must be whole numbers of shape (R, b) with b ≥ 2, got {array.dtype} of shape {array.shape}"
+        )
     return array
 
 

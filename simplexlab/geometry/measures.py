@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from simplexlab.geometry.catalogue import Optimum, measured_values, optimal_values, standard_optimum
-from simplexlab.geometry.checks import LARGEST, class_labels, matrix, whole
+from simplexlab.geometry.checks import LARGEST, as_array, class_labels, matrix, whole
 from simplexlab.geometry.configurations import SimplexDeviation, simplex_deviation
 from simplexlab.geometry.similarity import pairwise_similarity, unit_vectors
 
@@ -266,7 +266,7 @@ def class_means(representations: ArrayLike, labels: ArrayLike) -> np.ndarray:
 
 def imbalance(class_counts: ArrayLike) -> float:
     """Largest over smallest class count, minus 1: 0 exactly for balanced labels."""
-    class_counts = np.asarray(class_counts)
+    class_counts = as_array(class_counts)
     return float(class_counts.max() / class_counts.min() - 1)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simplexlab.geometry.checks import as_array, whole
+from simplexlab.geometry.checks import as_array, real_numbers, whole
 
 ORTHOGONAL_SIMILARITY = 0.5
 """Angular similarity of orthogonal vectors, the floor for non-negative representations."""
@@ -52,7 +52,7 @@ def largest_deviation(similarities: ArrayLike, optimum: ArrayLike) -> float:
     Returns:
         0 exactly where all of them are γ*.
     """
-    return float(np.abs(np.asarray(similarities, dtype=np.float64) - np.asarray(optimum)).max())
+    return float(np.abs(real_numbers(similarities) - as_array(optimum)).max())
 
 
 def distance_from_optimum(similarities: ArrayLike, optimum: float) -> float:
@@ -70,7 +70,7 @@ def distance_from_optimum(similarities: ArrayLike, optimum: float) -> float:
 
 def unit_vectors(x: ArrayLike) -> np.ndarray:
     """Divide vectors (…, h) by their norms in float64; zero vectors stay 0."""
-    x = np.asarray(as_array(x), dtype=np.float64)
+    x = real_numbers(x)
     largest = np.abs(x).max(axis=-1, keepdims=True, initial=0.0)
     x = x / np.where(largest > 0, largest, 1.0)  # squares neither overflow nor vanish
     norms = np.linalg.norm(x, axis=-1, keepdims=True)

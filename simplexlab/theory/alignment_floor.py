@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from simplexlab.geometry import orthogonal_frame, regular_simplex
-from simplexlab.geometry.checks import choice, not_negative, positive, whole
+from simplexlab.geometry.checks import choice, not_negative, positive, real_numbers, whole
 from simplexlab.theory.cross_entropy import FEATURES, Features
 from simplexlab.theory.floor import Floor, fits, least_diagonal, refuse_too_many, shares
 from simplexlab.theory.program import improve, solve, state_of
@@ -63,7 +63,7 @@ def alignment_uniformity_floor(
     Reference: Wang and Isola 2020 for the loss.
     """
     p = shares(class_counts)
-    counts = np.asarray(class_counts, dtype=np.float64)
+    counts = real_numbers(class_counts)
     program = _Pairs(counts, not_negative("weight", weight), positive("scale", scale))
     num_classes = len(p)
     nonnegative = choice("features", features, FEATURES) == "nonnegative"

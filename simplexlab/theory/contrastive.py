@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simplexlab.geometry.checks import choice, positive, whole
+from simplexlab.geometry.checks import as_array, choice, positive, real_numbers, whole
 from simplexlab.theory.cross_entropy import FEATURES, Features
 
 Sampling = Literal["multiset", "iid", "without-replacement"]
@@ -180,7 +180,7 @@ def composition_value(label_counts: ArrayLike, radius: float, *, features: Featu
 
     Reference: proof of Theorem 2 of the paper; arXiv 2306.07960 for non-negative representations.
     """
-    counts = np.asarray(label_counts)
+    counts = as_array(label_counts)
     if counts.ndim == 0 or counts.dtype.kind not in "iu" or (counts.size and counts.min() < 0):
         raise ValueError("the label counts must be whole numbers of at least 0, one for each class")
     gap = inner_product_gap(counts.shape[-1], radius=radius, features=features)
@@ -207,10 +207,11 @@ def paired_excess(
     Raises:
         ValueError: shapes that do not fit.
     """
-    batch_losses = np.asarray(batch_losses, dtype=np.float64)
+    batch_losses = real_numbers(batch_losses)
+    label_counts = as_array(label_counts)
     values = composition_value(label_counts, radius, features=features)
     if batch_losses.ndim != 1 or not batch_losses.size or values.shape != batch_losses.shape:
-        raise ValueError(f"losses {batch_losses.shape} and label counts {np.shape(label_counts)} must be of R batches")
+        raise ValueError(f"losses {batch_losses.shape} and label counts {label_counts.shape} must be of R batches")
     differences = batch_losses - values
     error = differences.std(ddof=1) / np.sqrt(len(differences)) if len(differences) > 1 else 0.0
     return float(differences.mean()), float(error)

@@ -7,7 +7,17 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simplexlab.geometry.checks import as_array, choice, class_labels, finite, matrix, whole, whole_labels
+from simplexlab.geometry.checks import (
+    as_array,
+    batch_rows,
+    choice,
+    class_labels,
+    finite,
+    matrix,
+    real_numbers,
+    whole,
+    whole_labels,
+)
 
 GRAM_ENTRIES = 2**17  # inner products held at once: 1 MB, which stays in the cache
 SINGLE_THREAD_PRODUCTS = 2**18  # multiplications up to which OpenBLAS stays in one thread
@@ -56,9 +66,7 @@ def sc_loss_batches(
     """
     choice("form", form, FORMS)
     representations = matrix("representations", representations, dtype=None)
-    labels, indices = whole_labels(labels, len(representations)), as_array(indices)
-    if indices.ndim != 2 or indices.shape[1] < 2:
-        raise ValueError(f"the indices must have shape (R, b) with b ≥ 2, got {indices.shape}")
+    labels, indices = whole_labels(labels, len(representations)), batch_rows(indices)
     labels = np.unique(labels, return_inverse=True)[1]
     labels = labels.astype(np.min_scalar_type(len(labels)))  # comparing short integers takes a quarter of the time
     num_batches, batch_size = indices.shape
@@ -123,7 +131,7 @@ class AllBatches:
         Raises:
             ValueError: labels or batch size out of range, or multisets whose counts would not fit into memory.
         """
-        self.labels, class_sizes = class_labels(labels, np.size(labels))
+        self.labels, class_sizes = class_labels(labels, as_array(labels).size)
         self.batch_size = whole("batch size", batch_size, 3)
         num_points = len(self.labels)
         number = math.comb(num_points + self.batch_size - 1, self.batch_size)
@@ -197,7 +205,7 @@ class AllBatches:
                 loss += weights @ log_sums
                 exponents = np.minimum(inner[anchor] - log_sums[:, None], 0.0)  # above 0 only at points of count 0
                 inner_gradient[anchor] += weights @ (self._others * np.exp(exponents))
-        return float(loss), (inner_gradient + inner_gradient.T) @ np.asarray(points, dtype=np.float64)
+        return float(loss), (inner_gradient + inner_gradient.T) @ real_numbers(points)
 
     def _blocks(self) -> Iterator[slice]:
         """Rows of `_others` in blocks that stay in cache and that BLAS multiplies in one thread.

@@ -16,7 +16,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simplexlab.geometry.checks import finite, matrix, whole
+from simplexlab.geometry.checks import as_array, finite, matrix, whole
 from simplexlab.theory.contrastive import LARGEST_BATCH, binomial_log_law, class_value
 from simplexlab.theory.floor import probabilities
 
@@ -171,7 +171,7 @@ def symmetric_mean(class_probabilities: np.ndarray, batch_size: int, views: int,
 
 def whole_counts(label_counts: ArrayLike) -> np.ndarray:
     """Label counts of batches, shape (…, K), or a ValueError."""
-    counts = np.asarray(label_counts)
+    counts = as_array(label_counts)
     if counts.ndim == 0 or counts.dtype.kind not in "iu" or (counts.size and counts.min() < 0):
         raise ValueError("the label counts must be whole numbers of at least 0, one for each class")
     return counts

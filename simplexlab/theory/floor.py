@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simplexlab.geometry.checks import whole
+from simplexlab.geometry.checks import as_array, real_numbers, whole
 
 TOLERANCE = 1e-6  # relative distance between value and certificate up to which a floor counts as exact
 AIM = 1e-8  # relative distance at which a minimiser is content
@@ -73,7 +73,7 @@ def shares(class_counts: ArrayLike) -> np.ndarray:
     Raises:
         ValueError: anything else.
     """
-    counts = np.asarray(class_counts)
+    counts = as_array(class_counts)
     if counts.ndim != 1:
         raise ValueError(f"the class counts must be one number for each class, got shape {counts.shape}")
     _number_of_classes(len(counts))
@@ -91,7 +91,7 @@ def probabilities(class_probabilities: ArrayLike) -> np.ndarray:
     Raises:
         ValueError: anything else.
     """
-    array = np.asarray(class_probabilities, dtype=np.float64)
+    array = real_numbers(class_probabilities)
     if array.ndim != 1:
         raise ValueError(f"the class probabilities must be one number for each class, got shape {array.shape}")
     _number_of_classes(len(array))

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from simplexlab.geometry import regular_simplex
-from simplexlab.geometry.checks import positive, whole
+from simplexlab.geometry.checks import as_array, positive, whole
 from simplexlab.theory.floor import Floor, refuse_too_many, shares
 from simplexlab.theory.logit_losses import SmoothedCrossEntropy
 from simplexlab.theory.program import in_few_dimensions, solve, state_of
@@ -102,7 +102,7 @@ def ufm_mse_floor(
 
     Reference: the module's docstring.
     """
-    counts = np.rint(shares(class_counts) * np.sum(class_counts))
+    counts = np.rint(shares(class_counts) * as_array(class_counts).sum())
     weight_decay, feature_decay = positive("weight decay", weight_decay), positive("feature decay", feature_decay)
     num_classes, number = len(counts), counts.sum()
     dimension = num_classes if dimension is None else whole("dimension", dimension, 1)
@@ -128,7 +128,7 @@ class _Program:
         self.loss = SmoothedCrossEntropy(smoothing)
         weight_decay, feature_decay = positive("weight decay", weight_decay), positive("feature decay", feature_decay)
         self.num_classes = len(self.shares)
-        total = float(np.sum(class_counts))
+        total = float(as_array(class_counts).sum())
         self.root = np.sqrt(self.shares * total)  # of the class sizes
         self.penalty = math.sqrt(weight_decay) * math.sqrt(feature_decay)
         self.ratio = (feature_decay / weight_decay) ** 0.25

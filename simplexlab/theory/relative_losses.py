@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simplexlab.geometry.checks import as_array, matrix, not_negative, positive, whole_labels
+from simplexlab.geometry.checks import batch_rows, matrix, not_negative, positive, whole_labels
 
 PAIR_ENTRIES = 2**20  # pairs held at once
 ALL_PAIRS = 2**25  # pairs up to which the uniformity is summed over all of them
@@ -160,9 +160,7 @@ def _batches(
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Squared distances and inner products (r, b, b) and labels (r, b) of some batches after the other."""
     points = matrix("points", points, dtype=None)
-    labels, indices = whole_labels(labels, len(points)), as_array(indices)
-    if indices.ndim != 2 or indices.shape[1] < 2:
-        raise ValueError(f"the indices must have shape (R, b) with b ≥ 2, got {indices.shape}")
+    labels, indices = whole_labels(labels, len(points)), batch_rows(indices)
     block = max(1, BATCH_ENTRIES // indices.shape[1] ** 2)
     for start in range(0, len(indices), block):
         rows = indices[start : start + block]

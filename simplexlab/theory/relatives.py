@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simplexlab.geometry.checks import choice, finite, matrix, not_negative, positive, whole
+from simplexlab.geometry.checks import as_array, choice, finite, matrix, not_negative, positive, real_numbers, whole
 from simplexlab.theory.contrastive import binomial_log_law, inner_product_gap
 from simplexlab.theory.contrastive_floor import sc_floor, sc_floor_of_composition
 from simplexlab.theory.contrastive_mean import sc_composition_value
@@ -174,7 +174,7 @@ def soft_nearest_neighbour_floor(
         start=start,
     )
     alone = _alone(views * np.arange(batch_size + 1))
-    shift = sum(float(np.exp(binomial_log_law(batch_size, p)) @ alone) for p in np.asarray(class_probabilities))
+    shift = sum(float(np.exp(binomial_log_law(batch_size, p)) @ alone) for p in as_array(class_probabilities).tolist())
     return _on_unit_sphere(floor, shift, square)
 
 
@@ -197,7 +197,7 @@ def soft_nearest_neighbour_floor_of_composition(
     """
     square = 2 / positive("temperature", temperature)
     floor = sc_floor_of_composition(label_counts, radius=math.sqrt(square), dimension=dimension, features=features)
-    return _on_unit_sphere(floor, float(_alone(np.asarray(label_counts)).sum()), square)
+    return _on_unit_sphere(floor, float(_alone(as_array(label_counts)).sum()), square)
 
 
 def soft_nearest_neighbour_values(label_counts: ArrayLike, gram: ArrayLike, temperature: float) -> np.ndarray:
@@ -208,8 +208,8 @@ def soft_nearest_neighbour_values(label_counts: ArrayLike, gram: ArrayLike, temp
         gram: inner products of the class means on the unit sphere, shape (K, K).
         temperature: T > 0.
     """
-    scaled = np.asarray(gram, dtype=np.float64) * (2 / positive("temperature", temperature))
-    return sc_composition_value(label_counts, scaled) - _alone(np.asarray(label_counts)).sum(axis=-1)
+    scaled = real_numbers(gram) * (2 / positive("temperature", temperature))
+    return sc_composition_value(label_counts, scaled) - _alone(as_array(label_counts)).sum(axis=-1)
 
 
 def _alone(counts: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from simplexlab.geometry.checks import choice, not_negative, positive, whole
+from simplexlab.geometry.checks import as_array, choice, not_negative, positive, real_numbers, whole
 from simplexlab.theory.contrastive import inner_product_gap
 from simplexlab.theory.contrastive_floor import gram_floor
 from simplexlab.theory.contrastive_mean import whole_counts
@@ -91,7 +91,7 @@ def n_pairs_floor_of_batch(
     Raises:
         ValueError: an argument out of range.
     """
-    counts = _counts(np.asarray(label_counts)[None])
+    counts = _counts(as_array(label_counts)[None])
     tuplets = Tuplets(counts, int(counts.sum()))
     sizes = tuplets.classes.sum(axis=1)
     if len(set(sizes[sizes > 1].tolist())) < 2:
@@ -150,7 +150,7 @@ def n_pairs_values(label_counts: ArrayLike, gram: ArrayLike) -> np.ndarray:
         label_counts: l of each batch, shape (R, K).
         gram: inner products of the class means, shape (K, K).
     """
-    gram = np.asarray(gram, dtype=np.float64)
+    gram = real_numbers(gram)
     counts = _counts(label_counts)
     return np.array([Tuplets(row[None], int(row.sum())).value_and_gradient(gram)[0] for row in counts])
 
@@ -207,7 +207,7 @@ def triplet_floor_of_composition(
         dimension: see `triplet_floor`.
         features: see `triplet_floor`.
     """
-    counts = _counts(np.asarray(label_counts)[None])[0]
+    counts = _counts(as_array(label_counts)[None])[0]
     return _triplet_floor(_composition_weights(counts), not_negative("margin", margin), dimension, features)
 
 
@@ -219,7 +219,7 @@ def triplet_values(label_counts: ArrayLike, gram: ArrayLike, margin: float) -> n
         gram: inner products of the class means, shape (K, K).
         margin: m ≥ 0.
     """
-    hinges = np.maximum(margin - 2 + 2 * np.asarray(gram, dtype=np.float64), 0.0)
+    hinges = np.maximum(margin - 2 + 2 * real_numbers(gram), 0.0)
     return np.array([np.vdot(_composition_weights(counts), hinges) for counts in _counts(label_counts)])
 
 

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from simplexlab import geometry, theory
+from simplexlab.evaluation import Representations
 from simplexlab.geometry import angular_similarity, statistics
 from simplexlab.geometry.checks import as_array, whole_labels
 from simplexlab.theory import ce_loss, conditions_sc, sc_loss_batch
@@ -55,6 +57,79 @@ def test_arrays_of_other_libraries(made):
     assert ce_loss(made(z), made(labels), made(w)) == ce_loss(z, labels, w)
     assert sc_loss_batch(made(z), made(labels)) == sc_loss_batch(z, labels)
     np.testing.assert_array_equal(angular_similarity(made(z), made(z[::-1].copy())), angular_similarity(z, z[::-1]))
+
+
+COUNTS, PAIRS, BATCHES = np.array([4, 4, 4]), np.array([[2, 2, 0], [2, 0, 2]]), np.arange(12).reshape(2, 6)
+POINTS = np.random.default_rng(0).normal(size=(12, 4))
+GRAM = POINTS[:3] @ POINTS[:3].T
+SHARES = np.array([0.25, 0.25, 0.5])
+# Functions that take arrays, each in its own way, with arrays that they take.
+TAKING = {
+    "imbalance": (geometry.imbalance, (COUNTS,)),
+    "largest_deviation": (geometry.largest_deviation, (SHARES, SHARES[::-1].copy())),
+    "AllBatches": (lambda labels, z: theory.AllBatches(labels, 3).mean_loss_and_gradient(z), (LABELS[:6], POINTS[:6])),
+    "alignment_uniformity_floor": (lambda n: theory.alignment_uniformity_floor(n, 1.0).value, (COUNTS,)),
+    "ce_floor": (lambda n: theory.ce_floor(n, 1.0, 1.0).value, (COUNTS,)),
+    "composition_value": (lambda n: theory.composition_value(n, 1.0), (PAIRS,)),
+    "conditions_ce": (lambda z, y, w: theory.conditions_ce(z, y, w, 2.0), (POINTS, LABELS, POINTS[:3])),
+    "n_pairs_floor_of_batch": (lambda n: theory.n_pairs_floor_of_batch(n, 1.0).value, (PAIRS[0],)),
+    "n_pairs_losses": (theory.n_pairs_losses, (POINTS, LABELS, BATCHES)),
+    "n_pairs_values": (theory.n_pairs_values, (PAIRS, GRAM)),
+    "paired_excess": (lambda loss, n: theory.paired_excess(loss, n, 1.0), (SHARES[:2], PAIRS)),
+    "sc_expected_loss": (lambda g, p: theory.sc_expected_loss(g, p, 3), (GRAM, SHARES)),
+    "sc_floor": (lambda p: theory.sc_floor(p, 3, radius=1.0).value, (SHARES,)),
+    "soft_nearest_neighbour_floor": (lambda p: theory.soft_nearest_neighbour_floor(p, 3, 1.0).value, (SHARES,)),
+    "soft_nearest_neighbour_values": (lambda n, g: theory.soft_nearest_neighbour_values(n, g, 1.0), (PAIRS, GRAM)),
+    "triplet_floor_of_composition": (lambda n: theory.triplet_floor_of_composition(n, 1.0).value, (COUNTS,)),
+    "triplet_values": (lambda n, g: theory.triplet_values(n, g, 1.0), (PAIRS, GRAM)),
+    "ufm_ce_floor": (lambda n: theory.ufm_ce_floor(n, 0.01, 0.01).value, (COUNTS,)),
+    "ufm_mse_floor": (lambda n: theory.ufm_mse_floor(n, 0.01, 0.01).value, (COUNTS,)),
+    "Representations": (lambda z, y: statistics(*vars(Representations(z, y)).values()).nc1, (POINTS, LABELS)),
+}
+
+
+@pytest.mark.parametrize("made", [LikeTorch, OnlyDlpack])
+@pytest.mark.parametrize("name", TAKING)
+def test_every_kind_of_function_takes_them(name, made):
+    function, arrays = TAKING[name]
+    with np.printoptions(floatmode="unique"):
+        assert repr(function(*map(made, arrays))) == repr(function(*arrays))
+
+
+def test_a_list_of_them_is_stacked():
+    assert as_array([LikeTorch(row) for row in GRAM]).tolist() == GRAM.tolist()
+    assert geometry.class_means([OnlyDlpack(row) for row in POINTS], LABELS).shape == (3, 4)
+
+
+def test_what_holds_no_numbers_is_told_in_one_line():
+    class Meta(LikeTorch):
+        def detach(self):
+            raise NotImplementedError("there is no data\nand no second line")
+
+    for function in (geometry.class_means, ce_loss):
+        with pytest.raises(ValueError, match=r"^a Meta cannot be read as an array: there is no data$"):
+            function(Meta(POINTS), LABELS, *([GRAM] if function is ce_loss else []))
+    with pytest.raises(ValueError, match="real numbers are taken here, got complex128"):
+        angular_similarity(POINTS * 1j, POINTS)
+    with pytest.raises(ValueError, match="whole numbers of shape"):
+        theory.n_pairs_losses(POINTS, LABELS, BATCHES + 0.5)
+
+
+def test_tensors_of_pytorch():
+    """With a gradient, in bfloat16, sparse, negated without a copy, or not contiguous."""
+    torch = pytest.importorskip("torch")
+    wanted = np.round(POINTS * 8) / 8
+    tensor = torch.tensor(wanted)
+    kinds = {
+        "gradient": tensor.clone().requires_grad_(),
+        "bfloat16": tensor.bfloat16().requires_grad_(),
+        "sparse": tensor.to_sparse(),
+        "negated": torch._neg_view(-tensor),
+        "transposed": tensor.T.contiguous().T,
+    }
+    for name, made in kinds.items():
+        assert as_array(made).tolist() == wanted.tolist(), name
+    assert as_array([kinds["gradient"][0], kinds["bfloat16"][1]]).tolist() == wanted[:2].tolist()
 
 
 def test_bfloat16_becomes_float32():
