@@ -1,5 +1,6 @@
 """Every screen, driven by keys over the recorded runs, and over a real run from the form to its end."""
 
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,11 +12,13 @@ from tui_helpers import record as line
 from simplexlab.cli import main
 from simplexlab.runs import list_runs
 from simplexlab.tui.screens.compare import CompareScreen
+from simplexlab.tui.screens.lessons import LessonsScreen
 from simplexlab.tui.screens.new_run import NewRunScreen
+from simplexlab.tui.screens.runs import RunsScreen
 from simplexlab.tui.screens.toy import ToyScreen
 from simplexlab.tui.views.charts import number
 from simplexlab.tui.widgets.chart import Chart
-from simplexlab.tui.widgets.panel import Panel, Panels
+from simplexlab.tui.widgets.panel import Facts, Panel, Panels
 
 
 def words_of(screen_text):
@@ -236,6 +239,32 @@ def test_a_run_from_the_form_to_its_end(tmp_path):
             assert app.runs[0].status.iteration == 1500 > stopped_at
 
     drive(run_dir, steps, jobs=1)
+
+
+def test_keys_of_an_empty_table_work_after_another_screen(tmp_path):
+    async def steps(pilot):
+        pilot.app.screen.set_focus(None)  # as it is where the last row has gone
+        for key, screen in (("l", LessonsScreen), ("n", NewRunScreen)):
+            await pilot.press(key)
+            await until(pilot, lambda screen=screen: isinstance(pilot.app.screen, screen))
+            await pilot.press("escape")
+            await until(pilot, lambda: isinstance(pilot.app.screen, RunsScreen))
+            await pilot.pause()
+        assert pilot.app.screen.words == ""
+
+    drive(tmp_path, steps)
+
+
+def test_a_launch_is_previewed_with_its_whole_command(tmp_path):
+    words = ["train", "--name", "a-very-long-name-of-a-run", "--run-dir", str(tmp_path)]
+
+    async def steps(pilot):
+        pilot.app.launch([words])
+        await until(pilot, lambda: "Launch" in text(pilot.app))
+        assert "loading" not in text(pilot.app)
+        assert shlex.join(["simplexlab", *words]) in pilot.app.screen.query_one(Facts)._text.plain
+
+    drive(tmp_path, steps, size=(140, 45), jobs=0)
 
 
 def test_a_command_that_fails_tells_why(tmp_path):

@@ -32,6 +32,7 @@ from simplexlab.tui.views.table import (
     STYLES,
     cells,
     facts,
+    launch_facts,
     matches,
     shortened,
     sort_key,
@@ -60,6 +61,7 @@ class RunsTable(DataTable):
 class RunsScreen(FollowingScreen):
     """The live table of all runs in the folder."""
 
+    AUTO_FOCUS = "RunsTable"  # never the filter, which takes every key and may be hidden
     CSS = """
     RunsScreen > #where { height: 1; padding: 0 1; background: $panel; text-wrap: nowrap; text-overflow: ellipsis; }
     RunsScreen > #filter { height: 1; display: none; }
@@ -70,7 +72,8 @@ class RunsScreen(FollowingScreen):
     RunsScreen #preview-facts { height: 1fr; }
     RunsScreen #empty { height: 1fr; padding: 1 2; display: none; }
     RunsScreen.-empty #empty { display: block; }
-    RunsScreen.-empty DataTable { display: none; }
+    RunsScreen.-empty DataTable, RunsScreen.-empty #preview { display: none; }
+    RunsScreen #preview.-launch Chart, RunsScreen #preview.-launch .meaning { display: none; }
     """
 
     BINDINGS: ClassVar = [
@@ -241,7 +244,7 @@ class RunsScreen(FollowingScreen):
 
     def _where(self, total: int, kept: int) -> None:
         running = sum(run.status.state == "running" for run in self.app.runs)
-        words = f"{total} runs, {running} running"
+        words = f"{total} run{'' if total == 1 else 's'}, {running} running"
         if self.app.launcher.waiting:
             words += f", {self.app.launcher.waiting} waiting"
         if self.words:
@@ -302,11 +305,18 @@ class RunsScreen(FollowingScreen):
 
     @on(DataTable.RowHighlighted)
     def _preview_chosen(self) -> None:
-        run = self.chosen
-        if not self.has_class("-wide") or not self.is_current or not isinstance(run, Run):
+        chosen = self.chosen
+        if not self.has_class("-wide") or not self.is_current or chosen is None:
             return
-        if self._feed is None or self._feed.path != run.path:
-            self._feed = RunFeed(run.path, PREVIEW_RECORDS)
+        panel = self.query_one("#preview", Panel)
+        panel.set_class(isinstance(chosen, Launch), "-launch")
+        if isinstance(chosen, Launch):
+            self._feed = self._previewed = None
+            panel.entitle("Launch")
+            self.query_one(Facts).say(launch_facts(chosen.state, chosen.arguments, chosen.message))
+            return
+        if self._feed is None or self._feed.path != chosen.path:
+            self._feed = RunFeed(chosen.path, PREVIEW_RECORDS)
         self._follow_preview(self._feed)
 
     @work(thread=True, exclusive=True, group="preview")

@@ -1,5 +1,7 @@
 """The rows of the table of runs, and the lines that describe one run."""
 
+import shlex
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -173,14 +175,25 @@ def headline(run: Run, unreadable: int = 0, width: int = 140) -> Text:
     return text
 
 
+def launch_facts(state: str, arguments: list[str], message: str | None) -> Text:
+    """What a launch without a run is: its state, its command, its last words if it failed."""
+    text = Text()
+    _line(text, "state", f"{STATE_SIGNS[state][0]} {state}", STYLES[STATE_SIGNS[state][1]])
+    _line(text, "command", shlex.join(["simplexlab", *arguments]))
+    if message:
+        _line(text, "last words", message, STYLES["bad"])
+    return text
+
+
+def _line(text: Text, name: str, words: str, style: str = "") -> None:
+    text.append(f"{name:<15}", "dim")
+    text.append(f"{words}\n", style)
+
+
 def facts(run: Run, record: dict[str, Any] | None, log: list[str]) -> Text:
     """What a run is and what it reached, a line each; `log` are its last words where it failed."""
     text = Text()
-
-    def line(name: str, words: str, style: str = "") -> None:
-        text.append(f"{name:<15}", "dim")
-        text.append(f"{words}\n", style)
-
+    line = partial(_line, text)
     line("state", run.status.state + (f": {run.status.message}" if run.status.message else ""))
     line("options", options_line(run))
     if record is not None:
