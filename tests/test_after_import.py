@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from simplexlab.after_import import after_import
+from simplexlab.after_import import after_import, import_without_optional
+
+machinery = sys.modules["simplexlab.after_import"]  # its own name in the package is the function
 
 
 @pytest.fixture
@@ -60,3 +62,16 @@ def test_a_module_that_fails_calls_nothing_and_may_be_imported_again(module, tmp
     path.write_text(whole)
     importlib.import_module(module)
     assert calls == [1]
+
+
+def test_what_is_optional_to_a_module_is_absent_while_it_is_imported_and_there_afterwards(module, tmp_path, monkeypatch):
+    (tmp_path / "optional_module.py").write_text("")
+    (tmp_path / f"{module}.py").write_text(
+        "import json\ntry:\n    import optional_module\nexcept ImportError:\n    optional_module = None\n"
+    )
+    monkeypatch.setattr(machinery, "OPTIONAL", {module: ("optional_module", "json"), "json": ("optional_module",)})
+    import_without_optional()
+    assert importlib.import_module(module).optional_module is None
+    assert importlib.import_module("optional_module") is sys.modules["optional_module"]
+    assert importlib.reload(sys.modules[module]).optional_module is sys.modules.pop("optional_module")
+    assert machinery._left_out == {}

@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 
-from simplexlab.after_import import after_import
+from simplexlab.after_import import after_import, import_without_optional
 from simplexlab.asides import asides
 from simplexlab.errors import RunError, UsageError
 from simplexlab.files import reason
@@ -57,6 +57,7 @@ def run() -> None:
     # Tracing and building make objects by the hundred thousand; searching them for reference cycles after every 700 new
     # ones costs a run of ResNet-18 a second of its start. A notebook's process is not ours and keeps its setting.
     gc.set_threshold(20_000, 20, 20)
+    import_without_optional()
     after_import("keras", gc.freeze)  # TensorFlow's and Keras's own objects stay to the end
     code = main()
     # Where Ctrl-C came while Python was inside exec() of a string, as dataclasses do at import, CPython keeps a mark by

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from simplexlab import objectives
-from simplexlab.after_import import after_import
+from simplexlab.after_import import after_import, import_without_optional
 from simplexlab.config import Experiment
 from simplexlab.errors import RunError, UsageError
 from simplexlab.files import open_file
@@ -34,6 +34,7 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     requests: queue.Queue[str | None] = queue.Queue()
     threading.Thread(target=_listen, args=(requests,), daemon=True).start()
+    import_without_optional()
     # TensorFlow's and Keras's own objects stay to the end; going through them took a fifth of the start of a run.
     after_import("keras", gc.freeze)
     try:
