@@ -12,6 +12,7 @@ import tarfile
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy is imported: workers tha
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import numpy as np  # noqa: E402
+
+from simplexlab.after_import import import_without_optional  # noqa: E402
+
+import_without_optional()  # as in a process of the command line
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -70,7 +75,10 @@ def forked(tmp_path_factory) -> Callable[..., str]:
     from one that has imported TensorFlow, which costs seconds, and used nothing of it.
     """
     context = multiprocessing.get_context("forkserver" if sys.platform == "linux" else "spawn")
-    context.set_forkserver_preload(["simplexlab.cli", "simplexlab.training.commands", "simplexlab.training.loop"])
+    context.set_forkserver_preload(["warm"])
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)  # where `warm` is
+        forkserver.ensure_running()
 
     def run(code: str, *words: object, folder: Path | None = None, timeout: float = 280) -> str:
         place = tmp_path_factory.mktemp("forked")

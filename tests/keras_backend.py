@@ -70,12 +70,10 @@ def fit(loss: str, rate: float = 0.1) -> dict[str, list[float]]:
     return history
 
 
-if __name__ == "__main__":
-    is_loaded = "tensorflow" in sys.modules
-    warnings.simplefilter("ignore")
-    report = {
+def report() -> dict:
+    """Everything, of the backend of this process."""
+    return {
         "backend": keras.backend.backend(),
-        "tensorflow is loaded": is_loaded,
         "registered": keras.saving.get_registered_object("simplexlab>SupervisedContrastive") is SupervisedContrastive,
         "losses": losses(),
         "gradients": {name: gradient(BATCHES[name]) for name in ("unbalanced", "one alone", "from 2²⁴")},
@@ -83,4 +81,9 @@ if __name__ == "__main__":
         "sc": fit("sc"),
         "diverged": fit("sc", rate=1e30),
     }
-    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    is_loaded = "tensorflow" in sys.modules
+    warnings.simplefilter("ignore")
+    print(json.dumps(report() | {"tensorflow is loaded": is_loaded}))

@@ -17,6 +17,18 @@ LABELS = np.arange(60) % 3
 INPUTS = (np.eye(3)[LABELS] + 0.1 * np.random.default_rng(0).normal(size=(60, 3))).astype(np.float32)
 
 
+@pytest.fixture(autouse=True)
+def _operation_by_operation(request):
+    """No graphs, which Keras has XLA compile: they would take longer than the few steps of such small models.
+
+    Two tests here, the pages of the documentation and `test_backends` fit as everybody does.
+    """
+    is_in_graphs = request.function in (test_in_a_classifier_of_one_s_own, test_in_a_contrastive_model_of_one_s_own)
+    tf.config.run_functions_eagerly(not is_in_graphs)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
 def test_in_a_classifier_of_one_s_own():
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(5, "relu"), keras.layers.Dense(3, use_bias=False)])
     model.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))

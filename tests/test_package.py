@@ -43,20 +43,42 @@ def test_what_is_numpy_alone_brings_no_framework_and_no_pictures(part):
     assert found == "[]"
 
 
-@pytest.mark.parametrize("first", ["import simplexlab", "import keras, simplexlab"])
-def test_its_keras_objects_are_registered_in_either_order_and_the_process_is_left_alone(first):
-    assert python(first + "\n" + REGISTERED).splitlines()[-1] == "[True, True, True, True] 0"
-
-
-def test_a_process_of_its_own_leaves_tensorflow_s_objects_out_of_the_search_for_cycles():
+def test_its_keras_objects_are_registered_after_keras_and_the_process_is_left_alone(forked):
+    """In a process that has imported Keras, and seems not to have imported the package."""
     code = """
-import atexit, gc, sys
-atexit.register(lambda: print(gc.get_freeze_count()))
-sys.argv = ["simplexlab", "doctor", "--json"]
-from simplexlab.cli import run
-run()
+import sys, keras
+keras.saving.get_custom_objects().clear()
+for name in [name for name in sys.modules if name.partition(".")[0] == "simplexlab"]:
+    del sys.modules[name]
+import simplexlab
 """
-    assert int(python(code).splitlines()[-1]) > 100_000
+    assert forked(code + REGISTERED).splitlines()[-1] == "[True, True, True, True] 0"
+
+
+def test_its_keras_objects_are_registered_before_keras_and_what_keras_imports_in_vain_is_left_out():
+    optional = "('pandas', 'sklearn', 'jax', 'matplotlib')"
+    code = f"""
+import sys
+from simplexlab.after_import import import_without_optional
+import_without_optional()
+import tensorflow
+print([name for name in {optional} if name in sys.modules])
+import sklearn
+"""
+    assert python(code + REGISTERED).splitlines()[-2:] == ["[]", "[True, True, True, True] 0"]
+
+
+def test_a_process_of_its_own_leaves_tensorflow_s_objects_out_of_the_search_for_cycles(forked):
+    code = """
+import gc, sys
+sys.argv = ["simplexlab", "--version"]
+from simplexlab.cli import run
+try:
+    run()
+finally:
+    print(gc.get_freeze_count())
+"""
+    assert int(forked(code).splitlines()[-1]) > 100_000
 
 
 class TestTheVersion:

@@ -18,7 +18,7 @@ def images_of(*shape):
 @pytest.mark.parametrize("shape", [(32, 32, 3), (9, 7, 2), (1, 1, 1)])
 def test_any_image_size_and_channel_count(name, shape):
     encoder = build_encoder(name, shape, width=4, mean=[100.0] * shape[2], standard_deviation=[50.0] * shape[2])
-    representations = encoder.predict(images_of(3, *shape), verbose=0)
+    representations = encoder(images_of(3, *shape)).numpy()
     assert representations.shape == (3, 32 if "resnet18" in name else 16)
     assert representations.dtype == np.float32
     assert encoder.layers[-1].name == "representation"

@@ -10,11 +10,11 @@ SCRIPT = """
 import sys
 from simplexlab.cli import main
 OWN = {"sc": [], "supcon": ["--supcon-form", "in", "--balanced-batches"]}  # supcon has two views of each image
-npz, folder, precision, loss = sys.argv[1:]
+npz, folder, precision, loss, encoder = sys.argv[1:]
 for devices in ("cpu:2", "cpu"):  # two logical devices exist from the first run on; one of them is used then
     code = main([
         "train", "--dataset", npz, "--run-dir", folder, "--name", devices.replace(":", ""), "--loss", loss,
-        "--encoder", "resnet-small", "--width", "2", "--batch-size", "12", "--augment", "--corrupt", "0.2",
+        "--encoder", encoder, "--width", "2", "--batch-size", "12", "--augment", "--corrupt", "0.2",
         "--iterations", "40", "--evaluate-every", "5", "--devices", devices, "--precision", precision,
         "--learning-rate", "0.05", "--temperature", "0.5", *(["--overlap"] if devices == "cpu:2" else []), *OWN[loss],
     ])
@@ -27,10 +27,13 @@ def loss_curve(folder: Path) -> np.ndarray:
     return np.array([line["batch_loss"] for line in lines[1:]])
 
 
-@pytest.mark.parametrize(("precision", "loss", "relative"), [("float64", "supcon", 1e-6), ("float32", "sc", 1e-3)])
-def test_two_replicas_follow_one_device(tiny_npz, tmp_path, forked, precision, loss, relative):
+@pytest.mark.parametrize(
+    ("precision", "loss", "encoder", "relative"),
+    [("float64", "supcon", "resnet-small", 1e-6), ("float32", "sc", "mlp", 1e-3)],
+)
+def test_two_replicas_follow_one_device(tiny_npz, tmp_path, forked, precision, loss, encoder, relative):
     runs = tmp_path / "runs"
-    forked(SCRIPT, tiny_npz, runs, precision, loss)
+    forked(SCRIPT, tiny_npz, runs, precision, loss, encoder)
     one, two = (loss_curve(runs / devices) for devices in ("cpu", "cpu2"))
     assert len(one) == 8
     np.testing.assert_allclose(two, one, rtol=relative)

@@ -26,7 +26,7 @@ ONE_THREAD = ("--threads", "1")
 
 
 def words(npz: Path, loss: str, folder: Path, iterations: int = 40) -> list[str]:
-    options = {"--dataset": npz, "--loss": loss, "--encoder": "resnet-small" if loss == "ce" else "mlp", **OPTIONS}
+    options = {"--dataset": npz, "--loss": loss, "--encoder": "mlp", **OPTIONS}
     options |= {"--temperature": 0.5} if loss == "sc" else {}
     options |= {"--run-dir": folder.parent, "--name": folder.name, "--iterations": iterations}
     return ["train", "--augment", *(str(word) for pair in options.items() for word in pair)]
