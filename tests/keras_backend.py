@@ -4,12 +4,16 @@ import json
 import sys
 import warnings
 
-import keras
-import numpy as np
+from simplexlab.after_import import import_without_optional
 
-from simplexlab.callbacks import Geometry
-from simplexlab.evaluation import numbers
-from simplexlab.losses import SupCon, SupervisedContrastive
+import_without_optional()  # whatever the backend, Keras would import pandas and scikit-learn in vain, for seconds
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+
+from simplexlab.callbacks import Geometry  # noqa: E402
+from simplexlab.evaluation import numbers  # noqa: E402
+from simplexlab.losses import SupCon, SupervisedContrastive  # noqa: E402
 
 LABELS = np.arange(60) % 3
 INPUTS = (np.eye(3)[LABELS] + 0.1 * np.random.default_rng(0).normal(size=(60, 3))).astype(np.float32)

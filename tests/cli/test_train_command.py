@@ -125,6 +125,7 @@ def test_a_run_on_clean_labels_has_nothing_memorised(train):
 
 LOAD_BY_KERAS_ALONE = """
 import sys
+sys.modules.update(dict.fromkeys(["pandas", "sklearn", "jax"]))  # which Keras would import in vain, for seconds
 import keras
 import numpy as np
 data, folder, *runs = sys.argv[1:]
