@@ -160,10 +160,12 @@ def test_whoever_waits_for_workers_says_so_and_can_be_stopped(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
         addresses = [f"127.0.0.1:{server.getsockname()[1]}" for server in (first, second)]
     task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": 0}}
-    words = [sys.executable, "-m", "simplexlab", "train", "--run-dir", str(tmp_path / "runs"), "--batch-size", "8"]
+    assert cluster.TELL_SECONDS == 10
+    program = "from simplexlab.training import cluster; cluster.TELL_SECONDS = 1; from simplexlab.cli import run; run()"
+    words = [sys.executable, "-c", program, "train", "--run-dir", str(tmp_path / "runs"), "--batch-size", "8"]
     environment = {**os.environ, "TF_CONFIG": json.dumps(task)}
     process = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
-    assert process.stderr.readline().startswith(f"waiting for worker 1 at {addresses[1]}, since 1")
+    assert process.stderr.readline().startswith(f"waiting for worker 1 at {addresses[1]}, since 1 s")
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=30)
