@@ -64,7 +64,7 @@ def test_a_module_that_fails_calls_nothing_and_may_be_imported_again(module, tmp
     assert calls == [1]
 
 
-def test_what_is_optional_to_a_module_is_absent_while_it_is_imported_and_there_afterwards(module, tmp_path, monkeypatch):
+def test_what_is_optional_to_a_module_is_absent_while_it_is_imported_alone(module, tmp_path, monkeypatch):
     (tmp_path / "optional_module.py").write_text("")
     (tmp_path / f"{module}.py").write_text(
         "import json\ntry:\n    import optional_module\nexcept ImportError:\n    optional_module = None\n"
