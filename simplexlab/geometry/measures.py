@@ -14,6 +14,7 @@ from simplexlab.geometry.similarity import pairwise_similarity, unit_vectors
 
 HISTOGRAM_EDGES = np.linspace(0.0, 1.0, 51)
 """Edges of the histograms of angular similarities, shape (51,)."""
+UNIFORMITY_ROWS = 64  # of points whose pairs are held at once: they stay in the cache
 UNIFORMITY_POINTS = 2048
 QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 
@@ -410,11 +411,13 @@ def _uniformity(points: _SortedPoints, counts: np.ndarray) -> tuple[float, int]:
         sample = np.unique(np.concatenate([first, first + 1]))
     units = unit_vectors(points.take(sample))
     sizes = np.bincount(points.labels[sample], minlength=len(counts))
-    total = 0.0
-    for start in range(0, len(units), 256):
-        rows, later = units[start : start + 256], units[start + 256 :]
-        total += _potential(rows, rows) + 2 * (_potential(rows, later) if len(later) else 0.0)
-    same = sum(_potential(members, members) for members in np.split(units, np.cumsum(sizes)[:-1]) if len(members))
+    # −2‖u − v‖² is the inner product of a row of `left` and one of `right`: no pass over all pairs to subtract squares.
+    squares, ones = 2 * np.sum(units**2, axis=1, keepdims=True), np.ones((len(units), 1))
+    left, right = np.hstack([4 * units, -squares, ones]), np.hstack([units, ones, -squares])
+    total = _sum_of_exponentials(left, right)
+    ends = np.cumsum(sizes)
+    classes = [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
+    same = sum(_sum_of_exponentials(left[members], right[members]) for members in classes)
     same_pairs, other_pairs = np.sum(sizes * (sizes - 1.0)), len(units) ** 2 - np.sum(sizes**2.0)
     # Every point is at distance 0 from itself; pairs within and between classes enter by their shares in the data.
     same_mean = (same - len(units)) / same_pairs if same_pairs else 1.0
@@ -423,12 +426,16 @@ def _uniformity(points: _SortedPoints, counts: np.ndarray) -> tuple[float, int]:
     return float(np.log(expectation)), len(units)
 
 
-def _potential(x: np.ndarray, y: np.ndarray) -> float:
-    """Σ exp(−2‖x_i − y_j‖²) over all pairs of rows."""
-    exponents = x @ (4 * y.T)
-    exponents -= 2 * np.sum(x**2, axis=1)[:, None]
-    exponents -= 2 * np.sum(y**2, axis=1)
-    return float(np.sum(np.exp(exponents, out=exponents)))
+def _sum_of_exponentials(left: np.ndarray, right: np.ndarray) -> float:
+    """Σ exp⟨left_i, right_j⟩ over all pairs of rows, where ⟨left_i, right_j⟩ = ⟨left_j, right_i⟩."""
+    total, space = 0.0, np.empty(UNIFORMITY_ROWS * len(left))
+    for start in range(0, len(left), UNIFORMITY_ROWS):
+        rows, later = left[start : start + UNIFORMITY_ROWS], right[start:]
+        exponentials = space[: len(rows) * len(later)].reshape(len(rows), len(later))
+        np.matmul(rows, later.T, out=exponentials)
+        np.exp(exponentials, out=exponentials)
+        total += 2 * exponentials.sum() - exponentials[:, : len(rows)].sum()
+    return float(total)
 
 
 def _unit_norm(array: np.ndarray) -> np.ndarray:
