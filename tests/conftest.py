@@ -23,9 +23,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy is imported: workers tha
 
 import numpy as np  # noqa: E402
 
-from simplexlab.after_import import import_without_optional  # noqa: E402
+from simplexlab.after_import import after_import, import_without_optional  # noqa: E402
 
 import_without_optional()  # as in a process of the command line
+after_import("keras", gc.freeze)
 
 
 @pytest.hookimpl(optionalhook=True)

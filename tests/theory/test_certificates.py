@@ -31,7 +31,7 @@ def around(free, near, seed):
     return free + near * np.abs(free).max() * np.random.default_rng(seed).standard_normal(free.shape)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(
     counts=COUNTS,
     radius=st.floats(0.1, 4),
