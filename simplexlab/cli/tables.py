@@ -194,8 +194,7 @@ def summary_rows(result: dict[str, Any]) -> Iterator[tuple[str, str]]:
     elif result.get("final_loss") is not None:
         yield "bound", bound_words(result)
     if result.get("excess") is not None:
-        error = result.get("excess_standard_error")
-        yield "excess over it", f"{result['excess']:.4g}" + ("" if error is None else f" ± {error:.2g}")
+        yield "excess over it", excess_words(result, digits=4)
     if result.get("free_bound") is not None and result.get("gap_architecture") is not None:
         words = f"{result['gap_architecture']:.4g} of the bound: without the ReLU it is {result['free_bound']:.6g}"
         yield "cost of the ReLU", words
@@ -213,12 +212,21 @@ def time_to_fit(result: dict[str, Any]) -> str:
     return f"{result['time_to_fit']} iterations{between}, {judged}"
 
 
+def excess_words(result: dict[str, Any], digits: int = 3) -> str:
+    """Loss less bound, its standard error where it has one, and what of it is above the best known configuration."""
+    error, best = result.get("excess_standard_error"), result.get("bound_best_known")
+    text = f"{result['excess']:.{digits}g}" + ("" if error is None else f" ± {error:.2g}")
+    if best is None:
+        return text
+    return f"{text}; {result['excess'] + result['bound'] - best:.{digits}g} over the best known"
+
+
 def bound_words(result: dict[str, Any], digits: int = 6) -> str:
     """The bound, whether it is exact for the run, and if not by how much it may be off."""
     bound, certificate = result["bound"], result.get("bound_certificate")
     text = f"{bound:.{digits}g}"
     if result.get("bound_best_known") is not None:
-        return f"{text}, not attained in so few dimensions; the best known there has {result['bound_best_known']:.6g}"
+        return f"{text}, not attained in so few dimensions; the best known there has {result['bound_best_known']:.{digits}g}"
     if result.get("bound_attained") is False:
         return f"{text}, proven; no configuration of this dimension is known to take it"
     if result.get("bound_is_exact"):

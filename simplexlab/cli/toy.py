@@ -282,18 +282,18 @@ def _print_result(options: Toy | IdealToy, result: dict[str, Any]) -> None:
 
 def _ideal_summary(options: IdealToy, result: dict[str, Any]) -> "Iterator[tuple[str, str]]":
     """Loss and bound, and whether the classes collapsed."""
-    from simplexlab.cli.tables import bound_words
+    from simplexlab.cli.tables import bound_words, excess_words
 
     kind = "sum over all points" if options.objective.reduction == "sum" else "mean over all points"
     yield "loss", f"{result['final_loss']:.9g}  ({kind})"
     if result["bound"] is not None:
         yield "bound", bound_words(result, digits=9)
-        yield "excess over it", f"{result['excess']:.3g}"
+        yield "excess over it", excess_words(result)
 
 
 def _summary(options: Toy, result: dict[str, Any]) -> "Iterator[tuple[str, str]]":
     """Loss and bound, then the deviation from each equality condition of the theorem."""
-    from simplexlab.cli.tables import bound_words
+    from simplexlab.cli.tables import bound_words, excess_words
 
     objective = (
         "mean cross-entropy + λ‖W‖²"
@@ -304,10 +304,9 @@ def _summary(options: Toy, result: dict[str, Any]) -> "Iterator[tuple[str, str]]
         if options.batch_size is None
         else "expected batch, sum over anchors"
     )
-    error = result["excess_standard_error"]
     yield "loss", f"{result['final_loss']:.9g}  ({objective})"
     yield "bound", f"{result['bound']:.9g}  ({options.theorem})" if options.theorem else bound_words(result, digits=9)
-    yield "excess over it", f"{result['excess']:.3g}" + ("" if error is None else f" ± {error:.2g}")
+    yield "excess over it", excess_words(result)
     if "weight_norm" in result:
         yield "mean norm of a weight", f"{result['weight_norm']:.6g}  (r_W = {result['optimal_weight_norm']:.6g})"
     for name, meaning in (

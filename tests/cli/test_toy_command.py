@@ -1,6 +1,7 @@
 """`simplexlab toy` as a user types it."""
 
 import json
+import re
 
 import pytest
 
@@ -35,6 +36,19 @@ def test_where_no_simplex_exists_the_run_says_so(simplexlab, tmp_path):
     assert code == 0
     assert "No regular simplex of 4 vertices exists in 2 dimensions" in " ".join(out.split())
     assert "mean over all batches" in out
+
+
+def test_where_the_bound_is_out_of_reach_the_excess_over_the_best_known_is_told(simplexlab, tmp_path):
+    code, out, _ = simplexlab(
+        *("toy", "align-uniform", "--weight", 1, "--points-per-class", 3, "--run-dir", tmp_path, "--name", "spread")
+    )
+    assert code == 0
+    result = json.loads((tmp_path / "spread" / "result.json").read_text())
+    words = " ".join(out.split())
+    assert f"the best known there has {result['bound_best_known']:.9g}" in words
+    above = float(re.search(r"excess over it \S+; (\S+) over the best known", words)[1])
+    assert above == pytest.approx(result["final_loss"] - result["bound_best_known"], rel=1e-2)
+    assert abs(above) < 1e-6
 
 
 def test_a_bound_that_is_reached_without_a_simplex_is_not_called_out_of_reach(simplexlab, tmp_path):
