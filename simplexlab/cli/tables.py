@@ -226,7 +226,8 @@ def bound_words(result: dict[str, Any], digits: int = 6) -> str:
     bound, certificate = result["bound"], result.get("bound_certificate")
     text = f"{bound:.{digits}g}"
     if result.get("bound_best_known") is not None:
-        return f"{text}, not attained in so few dimensions; the best known there has {result['bound_best_known']:.{digits}g}"
+        best = f"{result['bound_best_known']:.{digits}g}"
+        return f"{text}, not attained in so few dimensions; the best known there has {best}"
     if result.get("bound_attained") is False:
         return f"{text}, proven; no configuration of this dimension is known to take it"
     if result.get("bound_is_exact"):
