@@ -1,9 +1,11 @@
 """How much memory a process may hold, so that what cannot fit is refused in one line before it is tried."""
 
+import atexit
 import contextlib
 import functools
 import os
 import resource
+import subprocess
 from pathlib import Path
 
 from simplexlab.errors import RunError, UsageError
@@ -11,7 +13,16 @@ from simplexlab.errors import RunError, UsageError
 CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 # Addresses that a small run takes, most of them never used: 2.6 to 3.3 GB were measured on two cores, and each further
 # core has its stacks and buffers.
-TENSORFLOW_SPACE, THREAD_SPACE = 3 * 2**30, 64 * 2**20
+TENSORFLOW_SPACE, LEAST_TENSORFLOW_SPACE, THREAD_SPACE = 3 * 2**30, 5 * 2**29, 64 * 2**20
+CLUSTER_SPACE = 2**29  # of the threads of its server, where there are several workers
+# Says that this process died, unless it has said a word before its end.
+WATCH = """
+read -r word && exit
+echo "simplexlab: a library ended the process; \\`ulimit -v\\` allows $1 of addresses, which may be too few:"\\
+" raise it, or take a smaller batch or encoder" >&2
+"""
+
+_watchers: list[subprocess.Popen] = []
 
 
 @functools.cache
@@ -29,21 +40,29 @@ def memory_limit() -> int | None:
     return min((limit for limit in limits if limit > 0), default=None)
 
 
-def check_memory(needed: int, what: str, hint: str = "") -> None:
+def check_memory(needed: int, what: str, hint: str = "", *, in_tensorflow: bool = False) -> None:
     """Refuse what needs more memory than this process may hold.
 
     Args:
         needed: bytes that it takes at least.
         what: what takes them, as the subject of the error's line.
         hint: what would be right, after a semicolon.
+        in_tensorflow: they are taken beside what TensorFlow takes of the addresses that `ulimit -v` allows.
 
     Raises:
         UsageError: the machine, the container or `ulimit -v` has less.
     """
+    end = f"; {hint}" if hint else ""
     limit = memory_limit()
     if limit is not None and needed > limit:
-        end = f"; {hint}" if hint else ""
         raise UsageError(f"{what} needs {in_units(needed)} of memory, and there are {in_units(limit)}{end}")
+    if in_tensorflow and has_address_limit():
+        room = max(resource.getrlimit(resource.RLIMIT_AS)[0] - LEAST_TENSORFLOW_SPACE, 0)
+        if needed > room:
+            raise UsageError(
+                f"{what} needs {in_units(needed)} of memory, and `ulimit -v` leaves {in_units(room)} beside "
+                f"TensorFlow's own{end}"
+            )
 
 
 def has_address_limit() -> bool:
@@ -51,21 +70,49 @@ def has_address_limit() -> bool:
     return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
 
 
-def check_address_space() -> None:
+def check_address_space(workers: int = 1) -> None:
     """Refuse to start TensorFlow under a `ulimit -v` that it does not fit into.
 
-    Some of its parts end the process, or print what nobody asked for, where an allocation fails.
+    Some of its parts end the process, or print what nobody asked for, where an allocation fails. Where one that comes
+    later does so after all, the end of the process is told.
+
+    Args:
+        workers: processes that train one run.
 
     Raises:
         RunError: the limit is too low.
     """
+    if not has_address_limit():
+        return
     space = resource.getrlimit(resource.RLIMIT_AS)[0]
-    needed = TENSORFLOW_SPACE + (os.cpu_count() or 1) * THREAD_SPACE
-    if has_address_limit() and space < needed:
+    needed = TENSORFLOW_SPACE + (os.cpu_count() or 1) * THREAD_SPACE + (CLUSTER_SPACE if workers > 1 else 0)
+    if space < needed:
         raise RunError(
             f"there is not enough memory: `ulimit -v` allows {in_units(space)} of addresses and TensorFlow takes"
             f" {in_units(needed)}; raise it (`ulimit -v unlimited`), or limit what is used by other means"
         )
+    _watch(in_units(space))
+
+
+@functools.cache
+def _watch(allowed: str) -> None:
+    """Have a shell wait for the end of this process, and tell it where the process does not end by itself."""
+    _watchers.append(
+        subprocess.Popen(
+            ["sh", "-c", WATCH, "sh", allowed],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is not meant for it
+        )
+    )
+    atexit.register(end_is_meant)
+
+
+def end_is_meant() -> None:
+    """Call off those who would tell that a library has ended this process."""
+    while _watchers:
+        with contextlib.suppress(OSError):
+            _watchers.pop().communicate(b"done\n")
 
 
 def in_units(count: int) -> str:

@@ -32,8 +32,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _fail(str(error), 2)
         except RunError as error:
             return _fail(str(error), 1)
-        except KeyboardInterrupt:
-            return _fail("interrupted", 130)
+        except KeyboardInterrupt as error:
+            return _fail(f"interrupted; {error}" if str(error) else "interrupted", 130)
         except BrokenPipeError:
             sys.stderr.close()
             return 1

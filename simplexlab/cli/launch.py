@@ -18,6 +18,7 @@ from cyclopts import Parameter
 from simplexlab.asides import notice
 from simplexlab.cli.common import WholeNumber
 from simplexlab.errors import UsageError
+from simplexlab.memory import check_address_space
 
 # How long a worker may take to end by itself: after worker 0 has ended, and worker 0 after another has died.
 END_SECONDS = 15.0
@@ -38,6 +39,7 @@ def launch(
     if not command or command[0] not in ("train", "resume"):
         given = f"launch cannot run {command[0]}" if command else "launch needs a command"
         raise UsageError(f"{given}; it takes train or resume: simplexlab launch --workers 2 -- train --loss ce")
+    check_address_space(workers)
     ports = _free_ports(workers)
     addresses = [f"127.0.0.1:{port}" for port in ports]
     notice(f"the workers listen on all interfaces, ports {', '.join(map(str, ports))}, until they end")

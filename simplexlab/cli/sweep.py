@@ -92,6 +92,7 @@ def sweep(
     from simplexlab.data import require
     from simplexlab.sweep import SweepFolder, execute, place, rows, runs_of
     from simplexlab.sweep.plan import parse_shard
+    from simplexlab.sweep.pool import DONE
     from simplexlab.sweep.scheduler import LOCAL, Wish, execute_on, parse_scheduler
 
     for name, value in (("--jobs", jobs), ("--threads", threads)):
@@ -134,6 +135,10 @@ def sweep(
                 ended = execute_on(address, folder, experiments, where, progress.report, progress.poll)
     except OSError as error:
         raise RunError(f"cannot write in {folder.path}: {reason(error)}") from error
+    except KeyboardInterrupt:
+        done = sum(run.status.state in DONE for run in runs_of(folder))
+        told = f"{done} of the {len(folder.experiments)} runs of {folder.path} are done"
+        raise KeyboardInterrupt(f"{told}; the same command goes on with the others") from None
     finally:
         runs = runs_of(folder)
         folder.write_tables(rows(runs))
@@ -233,12 +238,12 @@ class _Progress:
         seconds = ""
         if event.name in self.began:
             self.running.remove(event.name)
-            self.trained += 1
+            self.trained += event.state != "stopped"
             seconds = f" in {time.monotonic() - self.began[event.name]:.1f} s"
         detail = f": {event.message}" if event.message else ""
         if event.state == "failed":
             detail += f" (its output: {self.folder.log_path(event.name)})"
-        left = self._left()
+        left = "" if event.state == "stopped" else self._left()
         line = f"{self.ended}/{self.total} {event.name} {event.state}{seconds}{detail}"
         if self.bar is None:
             progress_begins()

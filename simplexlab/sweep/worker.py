@@ -44,6 +44,7 @@ def main() -> None:
             if request.get("trusted"):
                 own.allow_in_this_process(**request["trusted"])
             answer = _execute(Experiment.from_dict(request["experiment"]))
+            _forget()
             print(json.dumps(answer), file=answers, flush=True)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -73,8 +74,6 @@ def _execute(experiment: Experiment) -> dict[str, Any]:
     except Exception as error:
         traceback.print_exc()
         return {"state": "failed", "message": f"{type(error).__name__}: {error}"}
-    finally:
-        _forget()
 
 
 def _forget() -> None:

@@ -61,7 +61,7 @@ class Task:
 
 def prepare(experiment: Experiment, cluster: Cluster) -> Task:
     """Load the data and corrupt the labels."""
-    check_address_space()
+    check_address_space(len(cluster.workers))
     require(experiment.dataset, experiment.data_dir, experiment.labels)
     # TensorFlow, which reads TFDS sets, takes threads, devices and cluster only before its first operation.
     started = runtime.start(experiment, cluster) if dataset_kind(experiment.dataset) == "tfds" else None
@@ -131,7 +131,7 @@ def check_step_memory(experiment: Experiment, dataset: Dataset, started: runtime
     what = f"a step with --batch-size {experiment.batch_size}, --width {experiment.width}"
     what += f", --views {experiment.views}" if experiment.views > 1 else ""
     what += "" if experiment.dimension is None else f", --dimension {experiment.dimension}"
-    check_memory(needed, what, "take less of one of them")
+    check_memory(needed, what, "take less of one of them", in_tensorflow=True)
 
 
 def run_stem(experiment: Experiment) -> str:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from simplexlab.asides import AT_ONCE
+from simplexlab.memory import end_is_meant
 
 logger = logging.getLogger(__name__)
 
@@ -41,6 +42,7 @@ def answered(meanwhile: str = "") -> Iterator[None]:
                 logger.warning("%s, since %.0f s", meanwhile, time.monotonic() - began, extra=AT_ONCE)
         if os.read(reader, 1) and not left.wait(GRACE_SECONDS):
             os.write(2, b"simplexlab: interrupted\n")
+            end_is_meant()
             os._exit(130)
         os.close(reader)
 

@@ -1,4 +1,4 @@
-"""What `simplexlab sweep` tells before it runs anything."""
+"""What `simplexlab sweep` tells before it runs anything, and where it is interrupted."""
 
 import pytest
 
@@ -32,3 +32,25 @@ def test_a_wrong_scheduler_leaves_nothing_behind(simplexlab, tmp_path, words, to
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert told in err
     assert not folder.exists()
+
+
+def test_an_interrupted_sweep_says_what_stays_and_how_to_go_on(simplexlab, tmp_path, tiny_npz, monkeypatch):
+    from simplexlab.sweep import pool
+
+    def stopped(sweep, experiments, placement, report, poll):
+        for state in ("started", "stopped"):
+            report(pool.Event(experiments[0].name, state))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("simplexlab.sweep.execute", stopped)
+    words = ("--losses", "ce", "--corruptions", "0,0.2", "--seeds", "1", "--set", f"dataset={tiny_npz}")
+    folder = tmp_path / "sweep"
+    code, out, err = simplexlab("sweep", *words, "--devices", "cpu", "--run-dir", folder)
+    assert (code, out) == (130, "")
+    first, last = err.splitlines()
+    assert first.startswith("1/2 ce-0-s0 stopped in ")
+    assert " left" not in first
+    assert last == (
+        f"simplexlab: interrupted; 0 of the 2 runs of {folder} are done; the same command goes on with the others"
+    )
+    assert (folder / "sweep.json").exists()

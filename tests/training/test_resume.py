@@ -376,6 +376,6 @@ def test_what_cannot_be_resumed(options, tmp_path, simplexlab):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the runs are forked from a process that has imported TensorFlow")
 def test_runs_killed_at_random_moments():
-    words = [sys.executable, HARNESS, "--kills", "2", "--what", "ce-fix", "--overlap"]
+    words = [sys.executable, HARNESS, "--kills", "2", "--fresh", "0", "--jobs", "1", "--what", "ce-fix", "--overlap"]
     process = subprocess.run(words, capture_output=True, text=True, timeout=280)
     assert "equal to the uninterrupted run after 2 kills" in process.stdout, process.stderr
