@@ -272,10 +272,14 @@ class SimplexLab(App[None]):
     def resume_runs(self, runs: list[Run]) -> None:
         """Queue `simplexlab resume` for runs that are not running."""
         for run in runs:
+            words = ["resume", run.name, "--run-dir", str(self.run_dir)]
             if run.status.state == "running":
                 self.notify(f"{run.name} is running", severity="warning", markup=False)
+            elif any(launch.arguments == words and launch.state != "failed" for launch in self.launcher.launches):
+                self.notify(f"{run.name} is about to go on already", severity="warning", markup=False)
             else:
-                self.launcher.submit(["resume", run.name, "--run-dir", str(self.run_dir)])
+                self.launcher.submit(words)
+                self.notify(f"{run.name} goes on when its turn comes", markup=False)
         self.follow()
 
     def copy_text(self, text: str) -> None:

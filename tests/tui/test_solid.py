@@ -421,3 +421,17 @@ def test_a_loss_without_a_bound_is_shown(tmp_path):
         await until(pilot, lambda: "neither has fitted" in text(app))
 
     drive(tmp_path, steps)
+
+
+def test_a_run_is_resumed_once(tmp_path):
+    write_run(tmp_path, "one", [record(0)], state="stopped")
+
+    async def steps(pilot):
+        app = pilot.app
+        await until(pilot, lambda: app.runs)
+        app.resume_runs(app.runs)
+        app.resume_runs(app.runs)
+        await until(pilot, lambda: "about to go on already" in text(app))
+        assert [launch.arguments[:2] for launch in app.launcher.launches] == [["resume", "one"]]
+
+    drive(tmp_path, steps, jobs=0)

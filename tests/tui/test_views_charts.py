@@ -120,6 +120,16 @@ def test_labels_below_do_not_touch(low, span, columns):
         assert after - place > len(label)
 
 
+@pytest.mark.parametrize(
+    ("low", "high"), [(-0.5, 0.5), (0, 1), (0, 2), (0, 3), (0, 11), (0.2, 0.7), (0, 1234), (0, 1e6)]
+)
+@pytest.mark.parametrize("columns", [8, 20, 60, 200])
+def test_iterations_are_whole(low, high, columns):
+    ticks = column_axis(low, high, columns, whole=True).ticks
+    assert all(float(label) % 1 == 0 for _, label in ticks)
+    assert len(ticks) >= (2 if high - low > 1 and columns >= 20 else 0)
+
+
 @given(st.lists(st.integers(0, 10**6), min_size=1, max_size=80), st.integers(1, 200))
 def test_bins_keep_their_sum(counts, width):
     assert bins_for(np.array(counts), width).sum() == pytest.approx(sum(counts))

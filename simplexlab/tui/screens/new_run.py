@@ -54,7 +54,7 @@ class NewRunScreen(Screen):
     BINDINGS: ClassVar = [
         Binding("escape", "app.pop_screen", "Back"),
         Binding("ctrl+r", "launch", "Launch"),
-        Binding("ctrl+d", "duel", "Duel"),
+        Binding("ctrl+d", "duel", "Duel", priority=True),  # which a text field would take
         Binding("ctrl+y", "copy", "Copy command"),
         Binding("ctrl+n", "reset", "Reset"),
         Binding("down", "app.focus_next", show=False),

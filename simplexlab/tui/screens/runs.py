@@ -19,7 +19,7 @@ from simplexlab.tui.screens.dialogs import Confirm
 from simplexlab.tui.views import explain
 from simplexlab.tui.views import run as views
 from simplexlab.tui.views.form import texts_of
-from simplexlab.tui.views.records import age, duration, experiment_of, named, repeat_command, time_to_fit
+from simplexlab.tui.views.records import age, duration, experiment_of, going_to, named, repeat_command, time_to_fit
 from simplexlab.tui.views.table import (
     COLUMNS,
     CURVES,
@@ -332,9 +332,8 @@ class RunsScreen(FollowingScreen):
         run, records, record = feed.run, list(feed.records), feed.evaluated_at(None)
         panel = self.query_one("#preview", Panel)
         fitted = time_to_fit(run, records)
-        panel.show(
-            views.loss_chart(records), explain.run(record, run.status.state, run.status.message, fitted), run.name
-        )
+        spec = views.loss_chart(records, total=going_to(run))
+        panel.show(spec, explain.run(record, run.status.state, run.status.message, fitted), run.name)
         self.query_one(Facts).say(facts(run, record, []))
 
     @on(DataTable.RowSelected)

@@ -10,6 +10,9 @@ import numpy as np
 MARKERS = "o+x*#@%&"
 
 
+ITERATION = "iteration"  # label of the axis of most charts, whose values are whole
+
+
 @dataclass(frozen=True)
 class Series:
     """Points (x, y) of one label; y may hold numbers that are not finite, which the chart marks.
@@ -71,7 +74,7 @@ class ChartSpec:
     """
 
     title: str
-    x_label: str = "iteration"
+    x_label: str = ITERATION
     y_label: str = ""
     series: tuple[Series, ...] = ()
     horizontal: tuple[Mark, ...] = ()
@@ -252,11 +255,19 @@ def row_axis(low: float, high: float, rows: int, log: bool = False) -> Axis:
     return Axis(start, start + step * (rows - 1) / spacing, ticks)
 
 
-def column_axis(low: float, high: float, columns: int) -> Axis:
-    """A horizontal axis with these limits, and as many round ticks as have room for their labels."""
+def column_axis(low: float, high: float, columns: int, whole: bool = False) -> Axis:
+    """A horizontal axis with these limits, and as many round ticks as have room for their labels.
+
+    Args:
+        low, high: values at its ends.
+        columns: its length.
+        whole: whether it counts something, iterations, of which there are no halves.
+    """
     if columns < 8:
         return Axis(low, high)
     for step in _steps((high - low) / columns):
+        if whole and step % 1:
+            continue
         first = math.ceil(low / step - 1e-9)
         values = [index * step for index in range(first, math.floor(high / step + 1e-9) + 1)]
         labels = tick_labels(values, step)

@@ -10,6 +10,7 @@ from textual.events import Leave, MouseDown, MouseMove, MouseScrollDown, MouseSc
 from textual.message import Message
 
 from simplexlab.tui.views.charts import (
+    ITERATION,
     Axis,
     ChartSpec,
     Series,
@@ -114,7 +115,7 @@ class Chart(Picture):
             y = row_axis(y_low, y_high, rows, self.is_log) if self._y_view is None else self._fixed_rows(rows)
             gutter = max((len(label) for _, label in y.ticks), default=0) + 1
             columns = max(width - gutter - 1, 1)
-            x = column_axis(x_low, x_high, columns)
+            x = column_axis(x_low, x_high, columns, self.spec.x_label == ITERATION)
         else:
             gutter, columns = -1, width
             x, y = Axis(x_low, x_high), Axis(y_low, y_high)
