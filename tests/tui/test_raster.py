@@ -63,6 +63,13 @@ def test_words_of_a_legend_are_cut_and_numbers_are_not():
         assert all(now in line for *_, now in entries), line
 
 
+def test_two_letters_are_left_of_words_before_a_number_goes():
+    entries = [("━", "", "test", "88.2%"), ("━", "", "train", "89.4%")]
+    shown = {room: "".join(part.text for part in arrange(entries, room)[0]).rstrip() for room in (22, 21)}
+    assert shown == {22: "━ te 88.2%  ━ tr 89.4%", 21: "━ 88.2%  ━ 89.4%"}
+    assert "".join(part.text for part in arrange(entries, 21, names_first=True)[0]).rstrip() == "━ test  ━ train"
+
+
 def test_signs_alone_are_no_legend():
     entries = [("△", "", f"loss number {number}", "") for number in range(13)]
     assert arrange(entries, 34, most=2) == []

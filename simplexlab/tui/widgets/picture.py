@@ -103,7 +103,7 @@ class Picture(Widget, can_focus=True):
         return list(text.render(self.app.console, end=""))
 
 
-LEGIBLE, SHORTEST = 5, 3  # letters
+LEGIBLE, SHORTEST, BARE = 5, 3, 2  # letters, the last without an ellipsis
 Entry = tuple[str, str, str, str]  # sign, its colour, words, number
 
 
@@ -129,8 +129,12 @@ def arrange(
     ways = [(entries, 1, legible), (entries, most, SHORTEST)]
     ways += [(named, most, SHORTEST)] if names_first else []
     for shown, lines, shortest in ways:
-        for length in range(longest, shortest - 1, -1):
-            made = _lines(shown, _shortened([words for *_, words, _ in shown], length), room)
+        texts = [words for *_, words, _ in shown]
+        cut = [_shortened(texts, length) for length in range(longest, shortest - 1, -1)]
+        if shortest == SHORTEST and len({words[:BARE] for words in texts}) == len(set(texts)):
+            cut.append([words[:BARE] for words in texts])
+        for one in cut:
+            made = _lines(shown, one, room)
             if len(made) <= lines:
                 return made
     return _lines(numbered, [""] * len(numbered), room)[:most]
