@@ -32,6 +32,7 @@ def test_a_crosshair_shows_the_values_in_every_chart_over_the_same_axis(demo):
         await until(pilot, lambda: errors.crosshair is not None)
         assert errors.crosshair == loss.crosshair
         assert 250 < loss.crosshair < 350
+        assert f"┆ {loss.crosshair:.0f}  " in "".join(segment.text for segment in errors._strips[0])
         frame = max(at for at in screen.feed.frames if at <= loss.crosshair)
         shown = next(line for line in screen.feed.records if line["iteration"] == frame)
         legend = "".join(segment.text for segment in errors._strips[0])

@@ -19,6 +19,8 @@ from simplexlab.cli.tui import import_numpy, needs_plain
 from simplexlab.tui.screens.compare import CompareScreen
 from simplexlab.tui.screens.run import RunScreen
 from simplexlab.tui.screens.toy import ToyScreen
+from simplexlab.tui.views import explain
+from simplexlab.tui.widgets.panel import Panel
 
 
 def test_a_folder_that_does_not_exist_says_how_to_begin(tmp_path):
@@ -435,3 +437,20 @@ def test_a_run_is_resumed_once(tmp_path):
         assert [launch.arguments[:2] for launch in app.launcher.launches] == [["resume", "one"]]
 
     drive(tmp_path, steps, jobs=0)
+
+
+def test_a_frame_whose_metrics_line_is_lost_says_so(tmp_path):
+    path = write_run(tmp_path, "one", [record(0), record(10), record(20)])
+    lines = (path / "metrics.jsonl").read_text().splitlines(keepends=True)
+    (path / "metrics.jsonl").write_text(lines[0] + "garbage\n" + lines[2])
+
+    async def steps(pilot):
+        await open_run(pilot, "one")
+        screen = pilot.app.screen
+        assert screen.feed.frames == [0, 10, 20]
+        screen.slider.go_to(10)
+        await until(pilot, lambda: screen.at == 10 and screen.query_one("#loss", Panel).meaning == explain.LOST)
+        screen.slider.go_to(20)
+        await until(pilot, lambda: "above its bound" in screen.query_one("#loss", Panel).meaning)
+
+    drive(tmp_path, steps)

@@ -265,6 +265,8 @@ class RunScreen(ReplayScreen):
                 self.query_one(Facts).say(facts(run, record, log))
 
     def _show(self, name: str, spec: Spec, meaning: str) -> None:
+        if self.at is not None and self.record is None:
+            meaning = explain.LOST
         self.query_one(f"#{name}", Panel).show(spec, meaning)
 
     @on(Chart.Clicked)

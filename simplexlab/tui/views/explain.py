@@ -13,6 +13,7 @@ COLLAPSED = 0.995
 AT_OPTIMUM = 0.005  # largest deviation of γ, as a share of that of classes that coincide
 ROUNDING = 1e-9  # of a loss: optimisers of free points stop within it of their bound
 WAITING = "nothing was evaluated yet"
+LOST = "the numbers of this iteration are not in metrics.jsonl"
 FAR = "largest deviation of γ between class means from its optimum; 0: at it, 1: two class means coincide"
 NO_BOUND = "no bound is known for this loss"
 

@@ -255,7 +255,8 @@ class Chart(Picture):
         if not self.has_legend and at is None:
             return []
         if at is not None and self.has_axes:
-            entries.append(("┆", colour("crosshair", dark), "", number(at, 6)))
+            where = f"{at:.0f}" if spec.x_label == ITERATION else number(at, 6)
+            entries.append(("┆", colour("crosshair", dark), "", where))
         for series in spec.series:
             if not series.label or (not self.has_legend and not len(series.x)):
                 continue
