@@ -4,10 +4,11 @@
 
 Every case is a command in a process of its own, forked from one that has imported TensorFlow: a bad command line, or a
 command that reads or writes a run folder, an archive of arrays or an image folder that was damaged: a value of another
-type, a key dropped, a file cut, emptied, removed, or replaced by a link, a pipe or a folder, a malformed array. A fault
-is a traceback, a hang, a write outside the folder, an exit code that is none of 0, 1, 2 and 130 or not the one of the
-case, wrong usage that is not told in one line, or output that a terminal would obey. The exit code is 1 where there is
-one.
+type, a key dropped, a file cut, emptied, removed, or replaced by a link, a pipe, a socket, a folder or a terabyte of
+nothing, a malformed array, a stranger's folder among the runs, a run that is a link. Or a command that reads, whose
+calls of the operating system fail or whose working directory is gone. A fault is a traceback, a hang, a write outside
+the folder, an exit code that is none of 0, 1, 2 and 130 or not the one of the case, wrong usage that is not told in one
+line, or output that a terminal would obey. The exit code is 1 where there is one.
 """
 
 import argparse
@@ -36,7 +37,7 @@ TRAIN_IMAGES = (("train", "--dataset", "images", *commands.TRAINING),)
 IMPORT_ARRAYS = {"data.npz": commands.IMPORTS}
 # Kinds of cases with their shares of all, in percent: those that draw or train take seconds.
 KINDS = {
-    "command line": (40, commands.command_lines().map(commands.Case)),
+    "command line": (32, commands.command_lines().map(commands.Case)),
     "damaged folder, listed": (18, commands.folder_cases(LISTING)),
     "damaged folder, drawn": (5, commands.folder_cases(DRAWING)),
     "damaged folder, gone on with": (
@@ -51,6 +52,7 @@ KINDS = {
     ),
     "damaged images": (9, commands.image_cases()),
     "damaged images, trained": (2, commands.image_cases(TRAIN_IMAGES)),
+    "failing calls, no working directory": (8, commands.unlucky_cases()),
 }
 worlds: list[Path] = []  # of this worker
 

@@ -6,16 +6,18 @@ nobody.
 """
 
 import contextlib
+import errno
 import io
 import json
 import multiprocessing
 import os
 import shutil
 import signal
+import stat
 import sys
 import tempfile
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -50,15 +52,28 @@ class Outcome:
     faults: tuple[str, ...]
 
 
-def run(words: list[str], folder: Path) -> Outcome:
-    """Run a command in this process, in `folder`, and judge how it ends."""
+def run(
+    words: list[str],
+    folder: Path,
+    within: Callable[[], contextlib.AbstractContextManager] = contextlib.nullcontext,
+    world: Path | None = None,
+) -> Outcome:
+    """Run a command in this process, in `folder`, and judge how it ends.
+
+    Args:
+        words: the command.
+        folder: the working directory.
+        within: makes the context in which it runs, once the working directory is that.
+        world: the folder beside which nothing may change; by default `folder`.
+    """
     out, err = io.StringIO(), io.StringIO()
     faults, code = [], None
-    before = snapshot(folder.parent / "outside")
+    outside = (world or folder).parent / "outside"
+    before = snapshot(outside)
     place = os.getcwd()
     os.chdir(folder)
     try:
-        with alarm(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with alarm(), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), within():
             code = main(words)
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 1
@@ -79,7 +94,7 @@ def run(words: list[str], folder: Path) -> Outcome:
         faults.append("traceback on stderr")
     if printable(out.getvalue() + told) != out.getvalue() + told:
         faults.append("unprintable output")
-    if snapshot(folder.parent / "outside") != before:
+    if snapshot(outside) != before:
         faults.append("wrote outside")
     return Outcome(tuple(words), code, out.getvalue(), told, tuple(faults))
 
@@ -236,6 +251,7 @@ def json_values() -> st.SearchStrategy:
 def mutations(draw: st.DrawFn) -> tuple[str, ...]:
     """A way to damage a folder: what is done, to which file, with what."""
     kinds = ["value", "value", "value", "drop", "content", "remove", "link", "pipe", "folder", "cut", "array"]
+    kinds += ["sparse", "socket", "time", "beside", "linked run"]
     kind = draw(st.sampled_from(kinds))
     parts = ["log.txt", "model.keras", "geometry", ".lock", "checkpoints", "tb", *ARRAY_FILES]
     file = draw(st.sampled_from([*JSON_FILES[:4], *parts]))
@@ -249,6 +265,19 @@ def mutations(draw: st.DrawFn) -> tuple[str, ...]:
 def mutate(folder: Path, sweep: Path, mutation: tuple) -> None:
     """Damage a run folder, or the `sweep.json` of its sweep."""
     kind, file, value, number, content = mutation
+    outside = folder.parent.parent.parent / "outside"
+    if kind == "beside":
+        put_beside(folder, number, outside)
+        return
+    if kind == "linked run":
+        shutil.copytree(folder, outside / "linked", symlinks=True)
+        shutil.rmtree(folder)
+        folder.symlink_to(outside / "linked")
+        return
+    if kind == "time":
+        if os.path.lexists(folder / file):
+            os.utime(folder / file, (0, 2**33 * (number % 2)), follow_symlinks=False)
+        return
     path = sweep / file if file == "sweep.json" else folder / file
     if kind == "array":
         if path.is_file():
@@ -277,11 +306,48 @@ def mutate(folder: Path, sweep: Path, mutation: tuple) -> None:
     if kind == "content":
         path.write_bytes(content)
     elif kind == "link":
-        path.symlink_to(folder.parent.parent.parent / "outside" / ("geometry" if number % 2 else "file"))
+        path.symlink_to(outside / ("geometry" if number % 2 else "file"))
     elif kind == "pipe":
         os.mkfifo(path)
     elif kind == "folder":
         path.mkdir()
+    elif kind == "socket":
+        os.mknod(path, stat.S_IFSOCK | 0o600)
+    elif kind == "sparse":
+        with open(path, "wb") as file:
+            file.truncate(2**40)
+
+
+ODD_NAMES = (
+    "a\nb",
+    "\u202egnp",
+    "\x1b[2J",
+    "é" * 100,
+    "[red]",
+    "-rf",
+    " ",
+    "$x$",
+    "\udcff",
+    "\u2066x",
+    "a\rb",
+    "--json",
+)
+
+
+def put_beside(run: Path, number: int, outside: Path) -> None:
+    """Put among the runs what is none, or a run whose name no run has."""
+    other = run.parent / ODD_NAMES[number % len(ODD_NAMES)]
+    kind = number // len(ODD_NAMES) % 5
+    if kind == 0:
+        shutil.copytree(run, other, symlinks=True)
+    elif kind == 1:
+        other.symlink_to(outside)
+    elif kind == 2:
+        os.mkfifo(other)
+    elif kind == 3:
+        other.symlink_to(other)
+    else:
+        (other / "config.json").mkdir(parents=True)
 
 
 READERS = (
@@ -323,7 +389,20 @@ SOME_WORDS = """
     nothing data.npz points.npz runs sweep ce sc ce,ce . .. / /dev/null /dev/zero pipe loop file outside
     a/b -- - --json $x$ my_loss.py ~nobody/x
 """
-ODD_WORDS = ("9" * 20, "9" * 400, "", " ", "x" * 300, "é" * 130, "[" * 2000, "a\tb", "a\x1b[2Jb", "\udcff")
+ODD_WORDS = (
+    "a\nb",
+    "\u202egnp",
+    "9" * 20,
+    "9" * 400,
+    "",
+    " ",
+    "x" * 300,
+    "é" * 130,
+    "[" * 2000,
+    "a\tb",
+    "a\x1b[2Jb",
+    "\udcff",
+)
 WORDS = (*SOME_WORDS.split(), *ODD_WORDS)
 SOME_OPTIONS = """
     --loss --corrupt --corruption --dataset --data-dir --encoder --width --dimension --output --head-radius
@@ -377,6 +456,19 @@ TRAINING = (
 DAMAGED_RUNS = ("ce-0", "sc-0.2")
 
 
+ANYTHING = (
+    *READERS,
+    ("geometry", "points.npz"),
+    ("data", "check", "data.npz"),
+    ("data", "check", "images"),
+    ("toy", "sc", "--all-batches", "--steps", "2", "--points-per-class", "2", "--run-dir", "new"),
+    ("figure", "3", "--output", "out/"),
+    ("bound", "sc"),
+)
+FAILURES = (errno.EIO, errno.EROFS, errno.ENOSPC, errno.EACCES, errno.EMFILE, errno.ENOMEM, errno.ESTALE, errno.EPERM)
+FAILING = ("open", "replace", "mkdir", "write", "fsync", "unlink", "scandir", "listdir", "lstat", "stat")
+
+
 @dataclass(frozen=True)
 class Case:
     """One thing to try.
@@ -384,7 +476,8 @@ class Case:
     Attributes:
         words: the command.
         damage: what is damaged before, as `mutations` or the strategies of `damage` draw it; () is nothing.
-        part: the run, the file or the folder that is damaged.
+        part: the run, the file or the folder that is damaged; `here` for a working directory that is gone, `disk` for
+            calls of the operating system that fail: which function, from which call on, with which error.
     """
 
     words: tuple[str, ...]
@@ -423,6 +516,35 @@ def image_cases(commands: tuple = IMAGE_COMMANDS) -> st.SearchStrategy[Case]:
     return st.builds(Case, st.sampled_from(commands), damage.image_damages(), st.just("images"))
 
 
+def unlucky_cases() -> st.SearchStrategy[Case]:
+    """A command in a working directory that is gone, or whose calls of the operating system fail."""
+    failures = st.tuples(st.sampled_from(FAILING), st.integers(1, 40), st.sampled_from(FAILURES))
+    return st.builds(Case, st.sampled_from(ANYTHING), failures, st.just("disk")) | st.builds(
+        Case, st.sampled_from(ANYTHING), st.just(("gone",)), st.just("here")
+    )
+
+
+@contextlib.contextmanager
+def failing(name: str, call: int, number: int, world: Path) -> Iterator[None]:
+    """Within the block `os.name` fails from its `call`-th call on, except for files outside `world`."""
+    true, calls = getattr(os, name), 0
+
+    def fails(*words, **options):
+        nonlocal calls
+        place = words[0] if words else "."
+        is_inside = isinstance(place, int) or not os.path.isabs(place) or str(world) in os.fsdecode(place)
+        calls += is_inside
+        if is_inside and calls >= call:
+            raise OSError(number, os.strerror(number), None if isinstance(place, int) else place)
+        return true(*words, **options)
+
+    setattr(os, name, fails)
+    try:
+        yield
+    finally:
+        setattr(os, name, true)
+
+
 def perform(case: Case, world: Path) -> Outcome:
     """Damage a fresh copy of what the case damages, run its command over it, and judge how it ends.
 
@@ -431,7 +553,16 @@ def perform(case: Case, world: Path) -> Outcome:
         world: as from `make_world`.
     """
     shutil.rmtree(world / "new", ignore_errors=True)
+    shutil.rmtree(world.parent / "outside" / "linked", ignore_errors=True)
     words = list(case.words)
+    if case.part in ("here", "disk"):
+        words = [word.format(run="ce-0", dir="runs") for word in words]
+        _restore(world.parent / "pristine" / "runs", world / "runs")
+        if case.part == "disk":
+            return run(words, world, lambda: failing(*case.damage, world))
+        gone = world / "gone"
+        gone.mkdir()
+        return run(words, gone, lambda: contextlib.nullcontext(gone.rmdir()), world)
     if case.damage:
         pristine = world.parent / "pristine"
         if case.part in damage.ARRAY_KEYS:

@@ -57,6 +57,12 @@ def test_damaged_images_are_told(world, case):
     judged(case, world)
 
 
+@settings(bounded, max_examples=60)
+@given(case=commands.unlucky_cases().filter(lambda case: case.words[0] not in ("figure", "report")))
+def test_what_the_operating_system_refuses_is_told(world, case):
+    judged(case, world)
+
+
 def test_the_judge_sees_faults(world, monkeypatch):
     """Every fault that the tests above would find is found where it is there."""
 
