@@ -248,7 +248,9 @@ def _files(path: Path) -> list[dict[str, Any]]:
     """The files of a run folder, a folder in it as one entry: name, bytes and, of a folder, the number of files."""
     entries = []
     with os.scandir(path) as found:
-        names = sorted((entry.name, entry.is_dir()) for entry in found if not entry.name.startswith("."))
+        names = sorted(
+            (entry.name, entry.is_dir(follow_symlinks=False)) for entry in found if not entry.name.startswith(".")
+        )
     for name, is_folder in names:
         if is_folder:
             sizes = [_file_size(inside) for inside in Path(path, name).rglob("*") if not inside.is_dir()]

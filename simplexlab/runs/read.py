@@ -126,6 +126,14 @@ def list_runs(run_dir: str | Path, *, brief: bool = False) -> list[Run]:
     return [read_run(path, brief=brief) for path in run_paths(run_dir)]
 
 
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    """Whether it is a folder or leads to one; a link that leads in a circle, or where nobody may look, does not."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
 def run_paths(run_dir: str | Path) -> list[Path]:
     """The run folders in `run_dir`, sorted by name; a folder that does not exist holds none.
 
@@ -134,7 +142,7 @@ def run_paths(run_dir: str | Path) -> list[Path]:
     """
     try:
         with os.scandir(run_dir) as entries:
-            names = [entry.name for entry in entries if entry.name[0] != "." and entry.is_dir()]
+            names = [entry.name for entry in entries if entry.name[0] != "." and _is_folder(entry)]
     except (FileNotFoundError, NotADirectoryError):
         os.getcwd()  # or tell that the working directory was deleted
         return []

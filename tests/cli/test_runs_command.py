@@ -377,6 +377,20 @@ class TestShow:
         assert "NC2" in out
         assert "NC1" not in out
 
+    def test_a_folder_that_is_a_link_is_not_walked(self, tmp_path):
+        from simplexlab.cli.runs import _files
+
+        (tmp_path / "run").mkdir()
+        (tmp_path / "large" / "inside").mkdir(parents=True)
+        for folder in ("large", "large/inside"):
+            (tmp_path / folder / "file").write_text("x")
+        for name, target in (("geometry", "large"), ("tb", "run/tb")):
+            (tmp_path / "run" / name).symlink_to(tmp_path / target)
+        assert [(entry["name"], "files" in entry) for entry in _files(tmp_path / "run")] == [
+            ("geometry", False),
+            ("tb", False),
+        ]
+
     def test_a_run_of_another_kind(self, command, run_dir):
         config = {"kind": "toy", "experiment": {"loss": "sc", "points": 12}, "command": "simplexlab toy sc --points 12"}
         with RunWriter.create(run_dir, "toy", config, total=500) as writer:

@@ -278,6 +278,7 @@ class TestListRuns:
         (tmp_path / ".hidden" / "config.json").write_text("{}")
         (tmp_path / "file").touch()
         (tmp_path / "broken-link").symlink_to(tmp_path / "nowhere")
+        (tmp_path / "circle").symlink_to(tmp_path / "circle")
         assert [run.name for run in list_runs(tmp_path)] == ["a", "b", "c"]
 
     def test_a_folder_that_does_not_exist_holds_none(self, tmp_path):
