@@ -108,7 +108,7 @@ def _load(path: Path) -> Any:
     """A model of a run folder.
 
     Raises:
-        RunError: it is missing or damaged.
+        RunError: it is missing or damaged, or holds code, which Keras's safe mode refuses.
     """
     import keras
 
@@ -119,6 +119,8 @@ def _load(path: Path) -> Any:
     try:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # damage shows as whatever zipfile, h5py and Keras make of it
+        if "arbitrary code execution" in str(error):
+            raise RunError(f"{path} holds code of its own, a Lambda layer, which is not run") from error
         raise RunError(f"{path} is damaged: Keras cannot load it; train the run again") from error
 
 

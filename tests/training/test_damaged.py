@@ -6,6 +6,7 @@ import os
 import pytest
 
 from simplexlab.config import Experiment
+from simplexlab.errors import RunError
 from simplexlab.runs import RunWriter, read_run
 from simplexlab.training.description import tell_other_versions
 
@@ -69,3 +70,17 @@ def test_versions_that_a_folder_does_not_tell_are_unknown(run, versions, caplog)
     (run / "config.json").write_text(json.dumps(config | {"versions": versions}))
     tell_other_versions(read_run(run))
     assert "numbers may differ: simplexlab unknown → " in caplog.text
+
+
+def test_code_in_a_model_is_not_run(tmp_path):
+    import keras
+
+    from simplexlab.training import reevaluation
+
+    inputs = keras.Input((3,))
+    keras.Model(inputs, keras.layers.Lambda(lambda x: x)(inputs)).save(tmp_path / "model.keras")
+    with pytest.raises(RunError, match="holds code of its own, a Lambda layer, which is not run"):
+        reevaluation._load(tmp_path / "model.keras")
+    (tmp_path / "model.keras").write_bytes(b"PK")
+    with pytest.raises(RunError, match="is damaged"):
+        reevaluation._load(tmp_path / "model.keras")
