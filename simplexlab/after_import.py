@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 
 # What Keras and TensorFlow import where it is installed, for adapters that no command uses: a third of their own time.
-OPTIONAL = {"keras": ("pandas", "sklearn", "matplotlib"), "tensorflow": ("pandas", "sklearn", "matplotlib", "jax")}
+OPTIONAL = {
+    "keras": ("pandas", "sklearn", "matplotlib"),  # and JAX only here: it may be Keras's backend
+    "keras.src.callbacks.orbax_checkpoint": ("jax",),
+    "tensorflow": ("pandas", "sklearn", "matplotlib", "jax"),
+}
 
 _functions: dict[str, list[Callable[[], object]]] = defaultdict(list)
 _left_out: dict[str, tuple[str, ...]] = {}

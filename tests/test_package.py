@@ -61,7 +61,7 @@ def test_its_keras_objects_are_registered_before_keras_and_what_keras_imports_in
 import sys
 from simplexlab.after_import import import_without_optional
 import_without_optional()
-import tensorflow
+import keras
 print([name for name in {optional} if name in sys.modules])
 import sklearn
 """
