@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from textual.widgets import Digits
 from tui_helpers import drive, open_run, until
 
 from simplexlab.tui.views.charts import ChartSpec, Series
@@ -150,7 +151,9 @@ def test_words_of_a_legend_that_is_cut_can_still_be_told_apart():
 def test_big_numbers_give_way_whole(tmp_path):
     async def steps(pilot):
         numbers = BigNumbers("iteration", "train error %", "how far %")
+        numbers.say("5", "90.0", "100")  # a screen may be drawn before all of its parts are composed
         await pilot.app.screen.mount(numbers)
+        assert [digits.value for digits in numbers.query(Digits)] == ["5", "90.0", "100"]
         numbers.styles.display = "block"
         numbers.say("600", "19.5", "69")
         for width, shown in ((60, 3), (45, 2), (38, 2), (28, 1)):

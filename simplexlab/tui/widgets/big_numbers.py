@@ -25,17 +25,18 @@ class BigNumbers(Horizontal):
     def __init__(self, *names: str, id: str | None = None):
         super().__init__(id=id)
         self.names = names
+        self._digits = [Digits("–") for _ in names]
 
     def compose(self) -> ComposeResult:
         """A number under each name."""
-        for name in self.names:
+        for name, digits in zip(self.names, self._digits, strict=True):
             with Vertical():
                 yield Label(name.upper())
-                yield Digits("–")
+                yield digits
 
     def say(self, *numbers: str) -> None:
-        """Show other numbers."""
-        for digits, number in zip(self.query(Digits), numbers, strict=True):
+        """Show other numbers, also before they are mounted."""
+        for digits, number in zip(self._digits, numbers, strict=True):
             if digits.value != number:
                 digits.update(number)
         self._fit()
@@ -45,6 +46,8 @@ class BigNumbers(Horizontal):
         self._fit()
 
     def _fit(self) -> None:
+        if not all(digits.is_mounted for digits in self._digits):
+            return  # it is resized afterwards
         room, shown = self.content_size.width, True
         for box in reversed(self.query(Vertical)):
             digits, label = box.query_one(Digits), box.query_one(Label)
