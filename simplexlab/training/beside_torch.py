@@ -141,7 +141,7 @@ def _case(experiment: Experiment, shape: Sequence[int], classes: int) -> dict[st
         "shape": list(shape),
         "classes": classes,
         "batch_size": experiment.batch_size,
-        "loss": experiment.loss,
+        "has_head": experiment.objective.head == "learned",
         "precision": experiment.precision,
         "temperature": experiment.options.get("temperature"),
     }

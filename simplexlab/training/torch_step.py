@@ -82,7 +82,7 @@ def main(case: dict[str, Any]) -> None:
             parts.append(Block(channels, width * 2**stage, 2 if stage and not index else 1))
             channels = width * 2**stage
     parts += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    if case["loss"] == "ce":
+    if case["has_head"]:  # cross-entropy of its logits; without one, the contrastive loss
         parts.append(nn.Linear(channels, case["classes"], bias=False))
     model = nn.Sequential(*parts).to(device, kind, memory_format=torch.channels_last)
     optimizer = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9, weight_decay=1e-4, fused=True)
@@ -106,7 +106,7 @@ def main(case: dict[str, Any]) -> None:
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=case["precision"] == "bfloat16"):
             outputs = model(x)
         outputs = outputs.to(kind)
-        if case["loss"] == "ce":
+        if case["has_head"]:
             return functional.cross_entropy(outputs, y)
         return supervised_contrastive(functional.normalize(outputs) * case["temperature"] ** -0.5, y)
 
