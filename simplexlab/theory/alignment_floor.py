@@ -83,10 +83,9 @@ def alignment_uniformity_floor(
             free = np.column_stack([regular_simplex(num_classes, needed), np.full(num_classes, 0.1)])
         end = solve(program, free, 1.0, may_vanish=True)
         points, _ = program.configuration(end.free)
-        value, certificate = program.value_and_certificate(end.free)
         squares = np.sum(points**2, axis=1)
         state = {(num_classes, num_classes): end.free}
-        floor = Floor(value, min(certificate, value), 0.0, points, converged=end.converged, state=state)
+        floor = Floor(end.value, end.certificate, 0.0, points, converged=end.converged, state=state)
     spread = squares < COLLAPSED
     needed += int(np.sum(counts[spread] - 1))
     if dimension is None or whole("dimension", dimension, 1) >= needed:

@@ -201,9 +201,8 @@ def gram_floor(
         free = state_of(start, num_classes, needed)
         end = solve(program, program.start(regular_simplex(num_classes, needed)) if free is None else free, collapsed)
         points, _ = program.configuration(end.free)
-        value, certificate = program.value_and_certificate(end.free)
         state = {(num_classes, needed): end.free}
-        floor = Floor(value, min(certificate, value), collapsed, points, converged=end.converged, state=state)
+        floor = Floor(end.value, end.certificate, collapsed, points, converged=end.converged, state=state)
     if dimension >= needed:
         return floor
     return in_few_dimensions(program, floor, num_classes, dimension, nonnegative, start)

@@ -107,9 +107,8 @@ def ce_floor(
             noise = NOISE * np.random.default_rng(0).random(end.free.shape)
             end = solve(program, end.free + noise, collapsed, may_vanish=not shift_free)
         points, weights = program.configuration(end.free)
-        value, certificate = program.value_and_certificate(end.free)
         state = {(num_classes, needed): end.free}
-        floor = Floor(value, min(certificate, value), collapsed, points, weights, converged=end.converged, state=state)
+        floor = Floor(end.value, end.certificate, collapsed, points, weights, converged=end.converged, state=state)
     if dimension >= needed:
         return floor
     program = _Program(objective, distribution, radius, norm, nonnegative, slack=True)

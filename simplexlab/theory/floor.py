@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from simplexlab.geometry.checks import as_array, real_numbers, whole
 
 TOLERANCE = 1e-6  # relative distance between value and certificate up to which a floor counts as exact
-AIM = 1e-8  # relative distance at which a minimiser is content
+AIM = 1e-8  # relative distance of value and certificate that is good enough
 MOST_CLASSES = 10**4
 MOST_UNKNOWNS = 4 * 10**6  # with the memory of the minimiser about 2 GB
 

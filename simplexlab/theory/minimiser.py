@@ -10,6 +10,8 @@ import numpy as np
 STEPS = 5000
 MEMORY = 24  # pairs of steps and changes of the gradient that stand for the curvature
 CHECK_EVERY = 15  # iterations between two looks at whether the answer is good enough
+SMALL = 10**4  # numbers up to which a look costs little more than an iteration,
+CHECK_SMALL_EVERY = 4  # so that it is taken more often
 SUFFICIENT, CURVATURE = 1e-4, 0.9  # constants of the Wolfe conditions
 ROUNDING = 1e-13  # relative rise of the function that rounding alone explains
 
@@ -24,7 +26,8 @@ def minimise(
     Args:
         function: gives value and gradient at a point of the shape of `start`.
         start: the first point.
-        finished: says whether a point is good enough; asked now and then, and where no step leads further down.
+        finished: says whether a point is good enough; asked now and then, where no step leads further down, and last of
+            all of the point that is returned.
         steps: the most iterations, by default 5,000.
 
     Returns:
@@ -34,14 +37,16 @@ def minimise(
     the slopes decide (Hager and Zhang 2005).
     """
     point = np.asarray(start, dtype=np.float64)
+    check_every = CHECK_SMALL_EVERY if point.size <= SMALL else CHECK_EVERY
     value, gradient = function(point)
     moves: list[tuple[np.ndarray, np.ndarray, float]] = []
     for step in range(1, (steps or STEPS) + 1):
         direction = _direction(gradient, moves)
         found = _line_search(function, point, value, gradient, direction, first=not moves)
         if found is None:
-            if not moves or finished(point):
-                return point, finished(point)
+            good = finished(point)
+            if good or not moves:
+                return point, good
             moves.clear()  # once more along the gradient itself
             continue
         new_point, value, new_gradient = found
@@ -51,7 +56,7 @@ def minimise(
             moves.append((move, change, float(product)))
             del moves[:-MEMORY]
         point, gradient = new_point, new_gradient
-        if step % CHECK_EVERY == 0 and finished(point):
+        if step % check_every == 0 and finished(point):
             return point, True
     return point, finished(point)
 

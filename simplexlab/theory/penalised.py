@@ -73,8 +73,7 @@ def ufm_ce_floor(
         end = solve(program, program.start(regular_simplex(num_classes, needed)) if free is None else free, collapsed)
         points, weights = program.configuration(end.free)
         state = {(num_classes, needed): end.free}
-        value, certificate = program.value_and_certificate(end.free)
-        floor = Floor(value, min(certificate, value), collapsed, points, weights, converged=end.converged, state=state)
+        floor = Floor(end.value, end.certificate, collapsed, points, weights, converged=end.converged, state=state)
     if dimension >= needed:
         return floor
     return in_few_dimensions(program, floor, num_classes, dimension, False, start)

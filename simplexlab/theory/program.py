@@ -9,6 +9,7 @@ from simplexlab.geometry import regular_simplex
 from simplexlab.theory.floor import AIM, Floor, is_certified
 from simplexlab.theory.minimiser import minimise
 
+CONTENT = AIM / 10  # the same at which a minimiser stops: the last digits cost it few steps
 RANDOM_STARTS = 8  # at most; fewer where each takes long
 SEARCHED = 20_000  # entries of the K×K matrices of all random starts together
 SEARCH_STEPS = 4 * 10**6  # entries of the K×K matrices of all iterations from one start
@@ -37,11 +38,12 @@ class Program(Certified, Protocol):
 
 
 class Solution(NamedTuple):
-    """Where a minimiser ended."""
+    """Where a minimiser ended, and a lower bound for all configurations where one was asked for."""
 
     free: np.ndarray
     value: float
     converged: bool
+    certificate: float = -np.inf
 
 
 def solve(program: Certified, free: np.ndarray, collapsed: float, *, may_vanish: bool = False) -> Solution:
@@ -53,12 +55,16 @@ def solve(program: Certified, free: np.ndarray, collapsed: float, *, may_vanish:
         collapsed: the scale of the objective's rounding.
         may_vanish: whether the least value may be 0, which no relative distance ever reaches.
     """
+    value, certificate = np.inf, -np.inf
 
-    def meets(free: np.ndarray, scale: float) -> bool:
-        return is_certified(*program.value_and_certificate(free), scale, AIM)
+    def finished(free: np.ndarray) -> bool:  # the last point that it is asked of is where the minimiser ends
+        nonlocal value, certificate
+        value, certificate = program.value_and_certificate(free)
+        return is_certified(value, certificate, collapsed if may_vanish else 0.0, CONTENT)
 
-    end = _minimise(program, free, lambda free: meets(free, collapsed if may_vanish else 0.0))
-    return end if end.converged else end._replace(converged=meets(end.free, collapsed))
+    end = _minimise(program, free, finished)
+    converged = end.converged or is_certified(value, certificate, collapsed, AIM)
+    return Solution(end.free, value, converged, min(certificate, value))
 
 
 def search(program: Program, num_classes: int, dimension: int, nonnegative: bool) -> tuple[Solution, str]:
