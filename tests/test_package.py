@@ -63,7 +63,7 @@ from simplexlab.after_import import import_without_optional
 import_without_optional()
 import keras
 print([name for name in {optional} if name in sys.modules])
-import sklearn
+import matplotlib
 """
     assert python(code + REGISTERED).splitlines()[-2:] == ["[]", "[True, True, True, True] 0"]
 

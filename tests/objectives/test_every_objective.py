@@ -1,8 +1,7 @@
 """Every objective of the table as it trains: in bfloat16, resumed bit for bit, evaluated again, alike on replicas."""
 
 import json
-import os
-import signal
+import shutil
 from pathlib import Path
 
 import keras
@@ -11,6 +10,7 @@ import pytest
 
 from simplexlab import objectives
 from simplexlab.config import Experiment
+from simplexlab.runs import read_run
 from simplexlab.training.commands import resume, train
 from simplexlab.training.reevaluation import reevaluate
 
@@ -51,12 +51,16 @@ print(json.dumps(found))
 """
 
 
-class StopAt(keras.callbacks.Callback):
-    """Interrupts this process at an iteration."""
+class CopyAt(keras.callbacks.Callback):
+    """Copies a run folder at an iteration, as it would be left if the process were killed there."""
+
+    def __init__(self, iteration: int, folder: Path, copy: Path):
+        super().__init__()
+        self.iteration, self.folder, self.copy = iteration, folder, copy
 
     def on_train_batch_end(self, batch, logs=None):
-        if batch == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
+        if batch == self.iteration:
+            shutil.copytree(self.folder, self.copy)
 
 
 def lines(folder: Path) -> list[dict]:
@@ -69,10 +73,11 @@ def test_in_bfloat16_a_run_is_resumed_bit_for_bit_and_evaluated_again(loss, shar
     options = {"loss": loss, "dataset": str(shared_npz), "run_dir": str(tmp_path), "precision": "bfloat16"}
     options |= {**ENCODER, **STEPS}
     options |= {"augment": True, "balanced_batches": True} if loss == "supcon" else {}  # two views, drawn by class
-    assert train(Experiment(name="whole", **options))["state"] == "finished"
-    with monkeypatch.context() as patch:
-        patch.setattr("simplexlab.training.loop.CHUNK_SECONDS", 1e-6)  # a graph call a step: stopped where asked
-        assert train(Experiment(name="parts", **options), [StopAt()])["iterations"] == 3
+    monkeypatch.setattr("simplexlab.training.loop.CHUNK_SECONDS", 1e-6)  # a graph call a step: copied where asked
+    copying = CopyAt(3, tmp_path / "whole", tmp_path / "parts")
+    assert train(Experiment(name="whole", **options), [copying])["state"] == "finished"
+    left = read_run(tmp_path / "parts")
+    assert (left.status.state, left.metrics["iteration"]) == ("failed", 2)
     assert resume(tmp_path / "parts")["state"] == "finished"
 
     whole, parts = lines(tmp_path / "whole"), lines(tmp_path / "parts")

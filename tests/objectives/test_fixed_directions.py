@@ -198,7 +198,7 @@ class TestFloors:
     [
         ("ce-orthonormal", "mlp"),
         ("ce-smooth", "mlp"),
-        ("prototypes", "resnet-small-preact"),
+        ("prototypes", "mlp"),
         ("mse", "resnet-small-preact"),
     ],
 )

@@ -190,8 +190,8 @@ def test_a_failed_run_is_told_and_gives_exit_code_1(tmp_path, capsys):
     assert "ce-0-s1 failed" in capsys.readouterr().err
 
 
-def test_runs_of_one_worker_have_the_numbers_of_processes_of_their_own(tmp_path, real, forked):
-    grid = Grid(("ce", "sc"), (0.5,), (0,), TINY)
+def test_runs_of_one_worker_have_the_numbers_of_processes_of_their_own(tmp_path, shared_npz, real, forked):
+    grid = Grid(("ce", "sc"), (0.5,), (0,), {**TINY, "dataset": (str(shared_npz),)})
     sweep = SweepFolder.write(tmp_path / "sweep", grid.experiments(), "")
     assert set(do(sweep, jobs=1).values()) == {"finished"}
     name = "sc-0.5-s0"  # the second run of the worker
@@ -206,8 +206,8 @@ def test_runs_of_one_worker_have_the_numbers_of_processes_of_their_own(tmp_path,
     assert [line["iteration"] for line in lines[0]] == [0, 1, 2, 5, 6, 10, 12]
 
 
-def test_ctrl_c_stops_the_command_and_its_runs(tmp_path, real):
-    options = {**TINY, "iterations": (10_000_000,), "evaluate_every": (1_000_000,)}
+def test_ctrl_c_stops_the_command_and_its_runs(tmp_path, shared_npz, real):
+    options = {**TINY, "iterations": (10_000_000,), "evaluate_every": (1_000_000,), "dataset": (str(shared_npz),)}
     sweep = SweepFolder.write(tmp_path, Grid(("ce",), (0.0,), (0,), options).experiments(), "")
     command = [sys.executable, "-m", "simplexlab", "sweep", "--run-dir", str(tmp_path), "--devices", "cpu"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)

@@ -16,7 +16,7 @@ from tensorflow.python.framework import kernels
 
 from simplexlab.config import Experiment
 from simplexlab.data import Dataset
-from simplexlab.models import convolution
+from simplexlab.models import convolution, encoders
 from simplexlab.training.benchmark import transfers
 from simplexlab.training.cluster import Cluster
 from simplexlab.training.learner import build_learner
@@ -178,6 +178,7 @@ def main() -> None:
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 3)
     convolution.faster_convolution = lambda *_: None  # as on GPUs
+    encoders.STAGES["resnet-small"] = (0, 1)  # one block, at half the size, has all kinds of layers of longer networks
     replicas, precision = int(sys.argv[1]), sys.argv[2]
     findings = {}
     cases = [("sc", True)]  # the loss that has all that ce has in its step, and couples the replicas

@@ -7,11 +7,14 @@ import pytest
 
 from simplexlab.config import Experiment
 from simplexlab.data import Dataset
+from simplexlab.models import encoders
 from simplexlab.training import loop as loop_module
 from simplexlab.training.cluster import Cluster
 from simplexlab.training.learner import build_learner
 from simplexlab.training.loop import Loop
 from simplexlab.training.runtime import Runtime, determinism, keras_precision
+
+ONE_BLOCK = (0, 1)  # the first convolution and a block at half the size: all kinds of layers that longer ones have
 
 
 @functools.cache
@@ -32,7 +35,8 @@ def trained(loss: str, jit: bool) -> tuple[np.ndarray, np.ndarray, list[np.ndarr
     encoder = "resnet-small" if loss == "sc" else "mlp"  # convolutions once: XLA compiles them for seconds
     options = {"encoder": encoder, "width": 2, "batch_size": 12, "augment": True, "learning_rate": 0.01}
     experiment = Experiment(dataset="random.npz", loss=loss, precision="float64", **options).resolve()
-    with keras_precision("float64"):
+    with keras_precision("float64"), pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setitem(encoders.STAGES, "resnet-small", ONE_BLOCK)
         learner = build_learner(experiment, dataset)
         strategy = tf.distribute.OneDeviceStrategy("CPU:0")
         loop = Loop(experiment, dataset, dataset.y_train, learner, Runtime(strategy, jit, ("CPU:0",), Cluster()))

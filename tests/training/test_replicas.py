@@ -9,6 +9,8 @@ import pytest
 SCRIPT = """
 import sys
 from simplexlab.cli import main
+from simplexlab.models import encoders
+encoders.STAGES["resnet-small"] = (0, 1)  # one block, at half the size, has all kinds of layers of longer networks
 OWN = {"sc": [], "supcon": ["--supcon-form", "in", "--balanced-batches"]}  # supcon has two views of each image
 npz, folder, precision, loss, encoder = sys.argv[1:]
 for devices in ("cpu:2", "cpu"):  # two logical devices exist from the first run on; one of them is used then

@@ -21,13 +21,13 @@ OPTIONS = {"--width": 2, "--batch-size": 12, "--corrupt": 0.2, "--evaluate-every
     "--precision": "float64",
     "--schedule": "constant",
     "--learning-rate": 0.05,
+    "--temperature": 0.5,
 }
 ONE_THREAD = ("--threads", "1")
 
 
-def words(npz: Path, loss: str, folder: Path, iterations: int = 40) -> list[str]:
-    options = {"--dataset": npz, "--loss": loss, "--encoder": "mlp", **OPTIONS}
-    options |= {"--temperature": 0.5} if loss == "sc" else {}
+def words(npz: Path, folder: Path, iterations: int = 40) -> list[str]:
+    options = {"--dataset": npz, "--loss": "sc", "--encoder": "mlp", **OPTIONS}
     options |= {"--run-dir": folder.parent, "--name": folder.name, "--iterations": iterations}
     return ["train", "--augment", *(str(word) for pair in options.items() for word in pair)]
 
@@ -55,48 +55,37 @@ def wait_for_lines(folder: Path, count: int, process: subprocess.Popen) -> None:
         time.sleep(0.05)
 
 
-def test_two_workers_follow_one_device(tiny_npz, tmp_path, simplexlab):
-    """With batch normalization over both; those of `sc` are told by the next test."""
-    process = subprocess.run(
-        [*LAUNCH, *words(tiny_npz, "ce", tmp_path / "two"), *ONE_THREAD, "--json", "--overlap"],
-        capture_output=True,
-        text=True,
-        timeout=250,
-    )
-    assert process.returncode == 0, process.stderr
-    assert "the workers listen on all interfaces, ports " in process.stderr
-    result = json.loads(process.stdout)
-    assert result["run"] == "two"
-    assert len(json.loads((tmp_path / "two" / "config.json").read_text())["host"]["workers"]) == 2
-    assert simplexlab(*words(tiny_npz, "ce", tmp_path / "one"))[0] == 0
-    np.testing.assert_allclose(curves(tmp_path / "two"), curves(tmp_path / "one"), rtol=1e-6)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "tiny.npz", "two"]
-
-
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the workers in /proc")
-def test_a_worker_that_dies_ends_the_run_which_can_be_resumed(tiny_npz, tmp_path, simplexlab):
+def test_two_workers_follow_one_device_though_one_dies_and_the_run_is_resumed(tiny_npz, tmp_path, simplexlab):
+    """With batch normalization over both, and evaluations beside the steps."""
     folder = tmp_path / "two"
-    endless = [*LAUNCH, *words(tiny_npz, "sc", folder, iterations=1_000_000), *ONE_THREAD]
+    endless = [*LAUNCH, *words(tiny_npz, folder, iterations=1_000_000), *ONE_THREAD, "--overlap"]
     process = subprocess.Popen(endless, stderr=subprocess.PIPE, text=True)
     wait_for_lines(folder, 3, process)
     os.kill(workers_of(process.pid)[1], signal.SIGKILL)
     began = time.monotonic()
     _, error = process.communicate(timeout=100)
     assert process.returncode == 1
+    assert "the workers listen on all interfaces, ports " in error
     assert "lost worker 1" in error
     assert time.monotonic() - began < 60
     status = json.loads((folder / "status.json").read_text())
     assert status["state"] == "failed"
     assert "lost worker 1" in status["message"]
 
-    process = subprocess.Popen([*LAUNCH, "resume", str(folder)], stderr=subprocess.PIPE, text=True)
+    again = [*LAUNCH, "resume", str(folder), "--json"]
+    process = subprocess.Popen(again, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     wait_for_lines(folder, 11, process)
     process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=100)
+    out, error = process.communicate(timeout=100)
     assert process.returncode == 130, error
+    result = json.loads(out)  # of worker 0 alone
+    assert (result["run"], result["state"]) == ("two", "stopped")
     assert json.loads((folder / "status.json").read_text())["state"] == "stopped"
+    assert len(json.loads((folder / "config.json").read_text())["host"]["workers"]) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["tiny.npz", "two"]
 
-    assert simplexlab(*words(tiny_npz, "sc", tmp_path / "one"))[0] == 0
+    assert simplexlab(*words(tiny_npz, tmp_path / "one"))[0] == 0
     assert [line["iteration"] for line in lines(folder)[:11]] == list(range(0, 41, 4))
     np.testing.assert_allclose(curves(folder)[:10], curves(tmp_path / "one"), rtol=1e-6)
 

@@ -308,6 +308,7 @@ for temperature in temperatures:
             loss="sc",
             temperature=temperature,
             points_per_class=points_per_class,
+            evaluate_every=lesson.pick(10, 50),
             run_dir=lesson.run_dir,
             name=f"sc-temperature-{temperature}",
         )
@@ -366,8 +367,9 @@ decays = lesson.pick((0.003, 0.01, 0.03, 0.1, 0.2), (0.01, 0.1))
 norms = []
 for decay in decays:
     name = f"ce-weight-decay-{decay}"
-    toy = Toy(loss="ce", weight_decay=decay, points_per_class=points_per_class, run_dir=lesson.run_dir, name=name)
-    norms.append(run_toy(toy)["weight_norm"])
+    every = lesson.pick(10, 50)
+    options = {"points_per_class": points_per_class, "evaluate_every": every, "run_dir": lesson.run_dir, "name": name}
+    norms.append(run_toy(Toy(loss="ce", weight_decay=decay, **options))["weight_norm"])
 figure = new_figure(6, 3.4, "λ and the length of the weights")
 axes = figure.subplots()
 smooth = np.geomspace(0.002, 0.22, 100)

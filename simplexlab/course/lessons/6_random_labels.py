@@ -166,7 +166,7 @@ lesson.predict(
 
 # %%
 corruptions = lesson.pick((0.0, 0.2, 0.5, 0.8), (0.0, 0.4, 0.8))
-long, short = (6000, 2000) if FASHION else lesson.pick((3000, 1000), (300, 100))
+long, short = (6000, 2000) if FASHION else lesson.pick((3000, 1000), (200, 100))
 series = {
     "constant": f"constant:{long}",
     "short": f"polynomial:{short}",

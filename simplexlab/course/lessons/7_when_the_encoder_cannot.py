@@ -118,6 +118,7 @@ lesson.predict(
 # %%
 small = {"iterations": 1000, "evaluate_every": 250, "width": 16}
 tiny = {"encoder": "mlp", "width": 8, "batch_size": 64, "iterations": 120, "evaluate_every": 40}
+tiny |= {"evaluate_at": "interval"}
 encoders = {
     "ReLU": lesson.pick(small | {"encoder": "resnet-small"}, tiny),
     "no ReLU": lesson.pick(small | {"encoder": "resnet-small-preact"}, tiny | {"dimension": 32}),
@@ -258,7 +259,8 @@ for row, loss in zip(figure.subplots(2, 3), PAPER_TOYS[::-1], strict=True):
     for axes, num_classes in zip(row, (3, 4, 5), strict=True):
         name = f"plane-{loss}-{num_classes}"
         options = {"temperature": 1.0} if on_a_sphere else {"weight_decay": 0.001, "steps": lesson.pick(3000, 1500)}
-        toy = Toy(loss=loss, classes=num_classes, points_per_class=20, run_dir=lesson.run_dir, name=name, **options)
+        options |= {"points_per_class": 20, "evaluate_every": lesson.pick(10, 100)}
+        toy = Toy(loss=loss, classes=num_classes, run_dir=lesson.run_dir, name=name, **options)
         result = run_toy(toy)
         frame = read_geometry(lesson.folder / "runs" / name, result["iterations"])
         points, kinds = frame["sample"].astype(float), frame["sample_labels"]

@@ -39,9 +39,11 @@ TEMPERATURE = 0.1  # unit vectors at τ = 0.1 are a sphere of radius ρ = 1/√�
 
 # %%
 iterations, every = lesson.pick((200, 10), (12, 3))
-options = ["--loss", "sc", "--encoder", "mlp", "--width", "8", "--batch-size", "64", "--precision", "float64"]
-options += ["--iterations", str(iterations), "--evaluate-every", str(every), "--run-dir", lesson.run_dir]
-lesson.command("train", *options, "--devices", "cpu", "--name", "one-device")
+same = {"loss": "sc", "encoder": "mlp", "width": 8, "batch_size": 64, "precision": "float64"}
+same |= {"iterations": iterations, "evaluate_every": every, **lesson.pick({}, {"evaluate_at": "interval"})}
+options = [word for name, value in same.items() for word in (f"--{name.replace('_', '-')}", str(value))]
+options += ["--run-dir", lesson.run_dir]
+lesson.train("one-device", devices="cpu", **same)
 lesson.command("train", *options, "--devices", "cpu:2", "--name", "two-replicas")
 lesson.command("launch", "--workers", "2", "--", "train", *options, "--devices", "cpu", "--name", "two-workers")
 names = ["one-device", "two-replicas", "two-workers"]

@@ -309,7 +309,7 @@ lesson.predict(
 recipe = {"dataset": "digits", "batch_size": 128, "tolerance": lesson.pick(0.001, 0.05)}
 recipe |= lesson.pick(
     {"encoder": "resnet-small-preact", "width": 8, "iterations": 400, "evaluate_every": 20},
-    {"encoder": "mlp", "width": 8, "dimension": 32, "iterations": 120, "evaluate_every": 20},
+    {"encoder": "mlp", "width": 8, "dimension": 32, "iterations": 120, "evaluate_every": 20, "evaluate_at": "interval"},
 )
 racers = {
     "ce-orthonormal": ("ce-orthonormal", {}),
