@@ -43,7 +43,7 @@ import numpy as np
 from simplexlab import objectives
 
 TIMINGS = ("seconds",)
-COMMON = {"corrupt": 0.2, "batch_size": 12, "iterations": 120, "evaluate_every": 5, "devices": "cpu"}
+COMMON = {"corrupt": 0.2, "batch_size": 12, "iterations": 60, "evaluate_every": 5, "devices": "cpu"}
 RUNS = {
     "ce": {"encoder": "resnet-small", "augment": True},
     "ce-fix": {"precision": "float64"},
