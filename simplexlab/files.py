@@ -6,13 +6,14 @@ would be written or deleted somewhere else; or a pipe, which never ends.
 
 import contextlib
 import errno
+import json
 import os
 import re
 import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 ADVICE = {
     errno.ENOSPC: "free some space, or choose another folder",
@@ -74,6 +75,20 @@ def read_file(path: str | Path, largest: int = LARGEST_TEXT) -> bytes:
         os.close(descriptor)
 
 
+def read_json(path: str | Path) -> Any:
+    """The value in a JSON file, see `read_file`.
+
+    Raises:
+        OSError: as of `read_file`.
+        ValueError: it is no JSON, or one that is nested too deeply.
+    """
+    content = read_file(path)
+    try:
+        return json.loads(content)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
 def make_folder(path: Path) -> None:
     """Make a folder unless it is there; a link to a folder is none.
 
@@ -93,6 +108,28 @@ def is_own_folder(path: str | Path) -> bool:
         return stat.S_ISDIR(os.lstat(path).st_mode)
     except OSError:
         return False
+
+
+def kind_of(path: str | Path) -> str:
+    """What is at a path: a file, a folder, a pipe, a socket, a device, or a link that leads to nothing.
+
+    Raises:
+        OSError: nothing is there, or it may not be looked at.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        os.lstat(path)
+        return "a link that leads to nothing"
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        return "a link that leads in a circle"
+    if stat.S_ISDIR(mode):
+        return "a folder"
+    if stat.S_ISREG(mode):
+        return "a file"
+    return "a pipe" if stat.S_ISFIFO(mode) else "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
 def replace_file(path: Path, content: bytes, *, sync: bool = True) -> None:

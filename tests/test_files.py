@@ -9,9 +9,11 @@ from simplexlab.files import (
     LARGEST_TEXT,
     is_own_folder,
     is_temporary,
+    kind_of,
     make_folder,
     open_file,
     read_file,
+    read_json,
     reason,
     replace_file,
     replacing,
@@ -46,6 +48,15 @@ def test_only_files_are_opened(others, kind, flags):
     with pytest.raises(OSError, match=r".") as error:
         open_file(others / kind, flags)
     assert str(others / kind) in str(error.value)
+
+
+def test_what_is_there_is_named(others):
+    told = {"target": "a file", "link": "a file", "pipe": "a pipe", "folder": "a folder", "socket": "a socket"}
+    told |= {"dangling": "a link that leads to nothing", "loop": "a link that leads in a circle"}
+    assert {name: kind_of(others / name) for name in told} == told
+    assert kind_of("/dev/null") == "a device"
+    with pytest.raises(FileNotFoundError):
+        kind_of(others / "not there")
 
 
 @pytest.mark.parametrize("device", ["/dev/null", "/dev/zero", "/dev/tty"])
@@ -137,6 +148,16 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
         read_file(tmp_path / "sparse")
     (tmp_path / "whole").write_bytes(b"abc" * 100_000)
     assert read_file(tmp_path / "whole") == b"abc" * 100_000
+
+
+@pytest.mark.parametrize("content", ["{half", "", "[" * 100_000, "1" * 5000, b"\xff"])
+def test_what_is_no_json_is_no_value(tmp_path, content):
+    file = tmp_path / "file"
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(ValueError, match=r"."):
+        read_json(file)
+    file.write_text('{"a": [1]}')
+    assert read_json(file) == {"a": [1]}
 
 
 def test_a_reason_comes_with_what_helps():

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 LARGEST_PROGRAM = 1000  # classes up to which a floor brings its configuration along
 LARGEST_DIMENSION = 4096  # of a fixed head, whose rotation has as many rows and columns
+COUNTS_ALONE = "--counts says the points of each class; --samples-per-class does not go with it"
 VANISHING = 1e-150  # radius at which all inner products are 0
 
 bound = App(
@@ -125,6 +126,8 @@ def ce_fix(
         )
     if not 0 <= seed < 2**32:
         raise UsageError(f"--seed {seed} must be from 0 to 2**32 − 1")
+    if not head_radius > 0:
+        raise UsageError(f"--head-radius {head_radius:g} must be greater than 0")
     rows = geometry.head_simplex(len(sizes), dimension, head_radius, alignment=head_alignment, seed=seed)
     if min(sizes) < 1:
         raise UsageError(f"--counts {counts}: each class needs a point")
@@ -186,6 +189,8 @@ def sc(
     from simplexlab import theory
 
     sphere = {"temperature": temperature, "radius": radius}
+    if (temperature is None) == (radius is None):
+        raise UsageError("bound sc takes one of --temperature and --radius")
     shape = {"features": features, "dimension": _dimension(dimension)}
     inputs: dict[str, Any] = {}
     theorem = "Theorem 2"
@@ -210,6 +215,13 @@ def sc(
         sizes = _sizes(classes, counts)
         if sizes is None:
             sampling = sampling or "multiset"
+            if sampling != "iid" and samples_per_class is None:
+                raise UsageError(
+                    f"--sampling {sampling} takes the points of each class, --samples-per-class; --sampling iid does "
+                    "without them"
+                )
+        elif samples_per_class is not None:
+            raise UsageError(COUNTS_ALONE)
         elif sampling in (None, "iid"):
             sampling = "iid"
         elif len(set(sizes)) > 1:
@@ -272,7 +284,7 @@ def ufm(
             raise UsageError(f"--samples-per-class {samples_per_class} must be at least 1")
         sizes = [samples_per_class] * min(_whole_classes(classes), 10**4 + 1)
     elif samples_per_class is not None:
-        raise UsageError("--counts says the points of each class; --samples-per-class does not go with it")
+        raise UsageError(COUNTS_ALONE)
     inputs = _inputs(classes, counts) | {"samples_per_class": samples_per_class}
     inputs |= {"weight_decay": weight_decay, "feature_decay": feature_decay, "loss": loss}
     if loss == "mse":

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from simplexlab.files import read_file, replace_file
+from simplexlab.files import read_json, replace_file
 
 ANSWERS_FILE = "answers.json"
 SECTIONS = ("predictions", "questions", "exercises")
@@ -13,7 +13,7 @@ SECTIONS = ("predictions", "questions", "exercises")
 def read_answers(folder: Path) -> dict[str, Any]:
     """The answers of one lesson; empty sections where there are none, or where the file is damaged."""
     try:
-        record = json.loads(read_file(folder / ANSWERS_FILE))
+        record = read_json(folder / ANSWERS_FILE)
     except (OSError, ValueError):
         record = {}
     record = record if isinstance(record, dict) else {}

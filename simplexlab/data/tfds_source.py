@@ -6,6 +6,7 @@
 import contextlib
 import difflib
 import functools
+import os
 import re
 import sys
 import tempfile
@@ -21,14 +22,25 @@ from simplexlab.data.archives import Archive, archives_of, find_archives, host_a
 from simplexlab.data.dataset import Dataset
 from simplexlab.dataset_name import tfds_names
 from simplexlab.errors import RunError, UsageError, nearest
+from simplexlab.files import kind_of
 from simplexlab.quiet import quiet_logs, quiet_stderr
 
 
 def data_root(data_dir: str | Path | None = None) -> Path:
-    """The folder of prepared TFDS data: `data_dir`, or TFDS's own (`$TFDS_DATA_DIR` or `~/tensorflow_datasets`)."""
+    """The folder of prepared TFDS data: `data_dir`, or TFDS's own (`$TFDS_DATA_DIR` or `~/tensorflow_datasets`).
+
+    Raises:
+        UsageError: something else than a folder is there, or on the way to it.
+    """
     import tensorflow_datasets as tfds
 
-    return Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+    root = Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+    place = next((part for part in (root, *root.parents) if os.path.lexists(part)), None)
+    if place is not None and not place.is_dir():
+        given = "--data-dir" if data_dir else "the folder of TFDS's data,"
+        told = "is" if place == root else f"lies in {place}, which is"
+        raise UsageError(f"{given} {root} {told} {kind_of(place)} and not a folder")
+    return root
 
 
 class TfdsSet:

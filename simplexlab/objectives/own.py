@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 from simplexlab.errors import UsageError
-from simplexlab.files import read_file, reason, replace_file
+from simplexlab.files import read_file, read_json, reason, replace_file
 from simplexlab.objectives.objective import Objective
 from simplexlab.quiet import quiet_stderr
 
@@ -251,7 +251,7 @@ def _note() -> Path:
 
 def _read_note(note: Path) -> Mapping[str, str]:
     try:
-        known = json.loads(read_file(note))
-    except (OSError, ValueError, RecursionError):
+        known = read_json(note)
+    except (OSError, ValueError):
         return {}
     return known if isinstance(known, dict) else {}

@@ -34,8 +34,12 @@ STATES = ("queued", "running", "stopped", "finished", "diverged", "failed")
 LONGEST_NAME = 200
 
 
-def check_name(name: str) -> str:
+def check_name(name: str, given: str = "--name") -> str:
     """Return `name` if it can name a run folder, that is one folder directly inside the folder of runs.
+
+    Args:
+        name: the name.
+        given: where it comes from, for the error's line.
 
     Raises:
         UsageError: the name is empty, too long, leaves the folder, starts with "." or "-", or cannot be printed.
@@ -43,7 +47,7 @@ def check_name(name: str) -> str:
     if not name:
         problem = "is empty"
     elif "/" in name or "\\" in name:
-        problem = "contains a path separator; --run-dir chooses the folder"
+        problem = "contains a path separator" + ("; --run-dir chooses the folder" if given == "--name" else "")
     elif name[0] in ".-":
         problem = f'starts with "{name[0]}"'
     elif not name.isprintable():
@@ -53,7 +57,7 @@ def check_name(name: str) -> str:
         name = name[:20] + "…"
     else:
         return name
-    raise UsageError(f"--name {name!r} {problem}; a run's name is a plain folder name such as ce-corrupt-0.2")
+    raise UsageError(f"{given} {name!r} {problem}; a run's name is a plain folder name such as ce-corrupt-0.2")
 
 
 def check_parts(path: Path) -> None:

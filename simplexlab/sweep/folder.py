@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 from simplexlab import __version__
 from simplexlab.config import Experiment, flag, format_value
 from simplexlab.errors import RunError, UsageError
-from simplexlab.files import make_folder, open_file, read_file, reason, replace_file
+from simplexlab.files import is_temporary, make_folder, open_file, read_json, reason, replace_file
 from simplexlab.objectives import own
 from simplexlab.runs.folder import check_name
 from simplexlab.sweep.plan import PLACEMENT
@@ -48,7 +48,7 @@ class SweepFolder:
         self.path = Path(path)
         file = self.path / SWEEP_FILE
         try:
-            record = json.loads(read_file(file))
+            record = read_json(file)
             if record["format"] > FORMAT:
                 raise UsageError(
                     f"{file} was made by a newer simplexlab: format {record['format']}, this one reads {FORMAT}"
@@ -61,7 +61,7 @@ class SweepFolder:
                 for name, own in record["runs"].items()
             }
             for name in self.experiments:
-                check_name(name)
+                check_name(name, f"{file}: the name")
         except FileNotFoundError:
             raise UsageError(f"{self.path} is no sweep folder: it holds no {SWEEP_FILE}") from None
         except NotADirectoryError:
@@ -89,12 +89,16 @@ class SweepFolder:
         path = Path(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            with _lock(path, SWEEP_FILE, wait=True):
-                return cls._merge(path, experiments, command)
         except (FileExistsError, NotADirectoryError):
             raise UsageError(f"--run-dir {path} is not a folder") from None
         except OSError as error:
-            raise RunError(f"cannot write the sweep folder {path}: {reason(error)}") from error
+            raise RunError(f"cannot make the sweep folder {path}: {reason(error)}") from error
+        try:
+            with _lock(path, SWEEP_FILE, wait=True):
+                return cls._merge(path, experiments, command)
+        except OSError as error:
+            part = path if error.filename is None or is_temporary(Path(error.filename).name) else error.filename
+            raise RunError(f"cannot write {part}: {reason(error)}") from error
 
     @classmethod
     def _merge(cls, path: Path, experiments: Sequence[Experiment], command: str) -> "SweepFolder":

@@ -21,7 +21,7 @@ from simplexlab.geometry.checks import whole
 from simplexlab.objectives import Known, Objective
 from simplexlab.toy.configurations import Configuration, labels_of, uniform_in_ball, uniform_on_sphere
 from simplexlab.toy.evaluation import beside, describe
-from simplexlab.toy.run import describe_toy, record_toy
+from simplexlab.toy.run import check_place, describe_toy, record_toy
 from simplexlab.toy.settings import LARGEST, MOST_CLASSES, SMALLEST
 
 POINTS = 10  # of each class
@@ -165,6 +165,7 @@ def run_ideal(toy: IdealToy, report: Callable[[dict[str, Any]], None] | None = N
         RunError: the run folder could not be written.
     """
     resolved = toy.resolve()
+    check_place(toy)
     labels = labels_of(resolved.class_counts)
 
     def optimise(visit: Callable[..., None]) -> None:

@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from simplexlab.toy.configurations import Configuration, first_configuration, la
 from simplexlab.toy.evaluation import evaluate_toy
 from simplexlab.toy.minimise import minimise_all_batches
 from simplexlab.toy.settings import Toy
+
+if TYPE_CHECKING:
+    from simplexlab.toy.ideal import IdealToy
 
 
 def run_toy(toy: Toy, report: Callable[[dict[str, Any]], None] | None = None) -> dict[str, Any]:
@@ -37,7 +40,7 @@ def run_toy(toy: Toy, report: Callable[[dict[str, Any]], None] | None = None) ->
         RunError: the run folder could not be written.
     """
     resolved = toy.resolve()
-    check_address_space()
+    check_place(toy)
     labels = labels_of(resolved.class_counts)
     objective = _all_batches(resolved, labels) if resolved.all_batches else None
     packages = ("numpy", "scipy") if toy.all_batches else ("numpy", "tensorflow", "keras")
@@ -52,6 +55,13 @@ def run_toy(toy: Toy, report: Callable[[dict[str, Any]], None] | None = None) ->
         lambda configuration, iteration, loss: evaluate_toy(resolved, labels, configuration, iteration, loss),
         report,
     )
+
+
+def check_place(toy: "Toy | IdealToy") -> None:
+    """Raise before TensorFlow is imported, which takes seconds, what can be known of the name and of the memory."""
+    check_address_space()
+    if toy.name is not None:
+        RunWriter.check_free(toy.run_dir, toy.name)
 
 
 def record_toy(

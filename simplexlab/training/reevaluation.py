@@ -120,7 +120,9 @@ def _load(path: Path) -> Any:
         return keras.models.load_model(path, compile=False)
     except Exception as error:  # damage shows as whatever zipfile, h5py and Keras make of it
         if "arbitrary code execution" in str(error):
-            raise RunError(f"{path} holds code of its own, a Lambda layer, which is not run") from error
+            raise RunError(
+                f"{path} holds code of its own (a Lambda, TorchModuleWrapper or TFSMLayer), which is not run"
+            ) from error
         raise RunError(f"{path} is damaged: Keras cannot load it; train the run again") from error
 
 

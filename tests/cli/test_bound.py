@@ -175,6 +175,7 @@ def test_a_floor_is_found_without_scipy(words):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+EQUAL = ("sc", "--counts", "5,5", "--batch-size", 9, "--radius", 1)
 TINY = ("sc", "--classes", 2, "--batch-size", 9, "--radius", 1)
 SC = ("bound", "sc", "--classes", 10, "--batch-size", 256, "--temperature", 0.1)
 
@@ -243,8 +244,12 @@ def test_a_person_reads_a_table_and_what_it_means(simplexlab):
         (("sc", "--classes", 10, "--batch-size", 1, "--temperature", 1, "--sampling", "iid"), "at least 3, got 1"),
         (("sc", "--classes", 10, "--batch-size", 8, "--temperature", 0, "--sampling", "iid"), "temperature must be"),
         (("sc", "--classes", 10, "--batch-size", 8, "--radius", -2, "--sampling", "iid"), "radius must be"),
-        (("sc", "--classes", 10, "--batch-size", 8, "--sampling", "iid"), "radius or the temperature"),
-        (("sc", "--classes", 10, "--batch-size", 8, "--temperature", 1), "needs the number of samples per class"),
+        (("sc", "--classes", 10, "--batch-size", 8, "--sampling", "iid"), "one of --temperature and --radius"),
+        ((*SC[1:], "--radius", 1, "--sampling", "iid"), "one of --temperature and --radius"),
+        (("sc", "--composition", "4,4,1"), "one of --temperature and --radius"),
+        (("sc", "--classes", 10, "--batch-size", 8, "--temperature", 1), "--samples-per-class; --sampling iid"),
+        ((*TINY, "--sampling", "without-replacement"), "--samples-per-class; --sampling iid does without them"),
+        ((*EQUAL, "--sampling", "multiset", "--samples-per-class", 9), "--samples-per-class does not go with it"),
         ((*TINY, "--samples-per-class", 4, "--sampling", "without-replacement"), "size 9 must be at most N = 8"),
         ((*TINY, "--sampling", "shuffled"), "without-replacement"),
         (("ce", "--counts", "3,0", "--radius", 1, "--frobenius", 1), "count of class 2 must be at least 1, got 0"),
@@ -268,7 +273,7 @@ def test_a_person_reads_a_table_and_what_it_means(simplexlab):
         (("ce-fix", "--classes", 10, "--dimension", 9, "--radius", 1, "--head-alignment", "aligned"), "at least 10"),
         (("ce-fix", "--classes", 10, "--dimension", 10**6, "--radius", 1), "a dimension of at most 4096"),
         (("ce-fix", "--counts", "3,0,1", "--dimension", 4, "--radius", 1), "each class needs a point"),
-        (("ce-fix", "--classes", 3, "--dimension", 4, "--radius", 1, "--head-radius", 0), "radius must be greater"),
+        (("ce-fix", "--classes", 3, "--dimension", 4, "--radius", 1, "--head-radius", 0), "--head-radius 0 must be"),
         (("ufm", "--classes", 3, "--weight-decay", 1, "--feature-decay", 1), "--samples-per-class"),
         (("ufm", "--counts", "3,1", "--weight-decay", 0, "--feature-decay", 1), "weight decay must be greater than 0"),
         (

@@ -1,6 +1,7 @@
 """`simplexlab lessons`: list, copy, run, and the report of a class."""
 
 import json
+import os
 
 from simplexlab.course.record import write_answers
 
@@ -72,6 +73,13 @@ def test_the_report_of_a_class_counts_and_escapes(simplexlab, tmp_path):
         )
     (tmp_path / "dee").mkdir()
     (tmp_path / "dee" / "answers.json").write_text("{half")
+    for name, content in (("eve", "[" * 100_000), ("finn", "[]"), ("gus", '{"lesson": {}, "predictions": [1]}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "answers.json").write_text(content)
+    (tmp_path / "hal").mkdir()
+    os.mkfifo(tmp_path / "hal" / "answers.json")
+    (tmp_path / "ida").mkdir()
+    (tmp_path / "ida" / "answers.json").symlink_to("/dev/zero")
     code, out, _ = simplexlab("lessons", "report", tmp_path, "--json")
     assert code == 0
     lesson = json.loads(out)["lessons"][0]

@@ -306,6 +306,29 @@ def test_names_that_cannot_be_used(name, message, tmp_path, offline):
         load(name, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("file", "file is a file and not a folder"),
+        ("pipe", "pipe is a pipe and not a folder"),
+        ("dangling", "dangling is a link that leads to nothing and not a folder"),
+        ("file/below/it", "it lies in .*file, which is a file and not a folder"),
+    ],
+)
+def test_a_data_folder_that_is_none_is_told(place, told, tmp_path, offline, monkeypatch):
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for use in (load, availability):
+        with pytest.raises(UsageError, match=f"^--data-dir .*{told}$"):
+            use("cifar10", tmp_path / place)
+    import tensorflow_datasets as tfds
+
+    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path / place))
+    with pytest.raises(UsageError, match=f"^the folder of TFDS's data, .*{told}$"):
+        load("cifar10")
+
+
 @dataclasses.dataclass(frozen=True)
 class SmallHumanLabels:
     """The files of `cifar10_n`: the archive of `small_cifar10` and those that TFDS does not fetch."""

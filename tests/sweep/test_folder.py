@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import re
 import shutil
 import subprocess
 import sys
 
 import pytest
 
-from simplexlab.errors import UsageError
+from simplexlab.errors import RunError, UsageError
 from simplexlab.runs import RunWriter
 from simplexlab.runs.record import final_result
 from simplexlab.sweep import Grid, SweepFolder, rows, runs_of
@@ -41,11 +42,34 @@ def test_grows_by_what_is_new_and_refuses_what_differs(tmp_path):
     assert len(SweepFolder(tmp_path).experiments) == 8
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 1, "commands": [], "common": {}, "runs": {"../x": {}}}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "[" * 100_000, '{"format": 1, "commands": [], "common": {}, "runs": {"../x": {}}}']
+)
 def test_a_damaged_sweep_is_refused(tmp_path, text):
     (tmp_path / "sweep.json").write_text(text)
     with pytest.raises(UsageError):
         SweepFolder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", ".claims", "..", "", "a/b", "\x1b[2J"])
+def test_a_name_that_leaves_the_folder_is_told_as_the_files(tmp_path, name):
+    record = {"format": 1, "commands": [], "common": {}, "runs": {"good": {}, name: {}}}
+    (tmp_path / "sweep.json").write_text(json.dumps(record))
+    with pytest.raises(UsageError, match=r"sweep\.json: the name .* a run's name is a plain folder name") as error:
+        SweepFolder(tmp_path)
+    assert "--" not in str(error.value)
+
+
+@pytest.mark.parametrize("part", [".claims", "sweep.json"])
+def test_a_link_in_the_place_of_a_part_is_named_and_not_followed(tmp_path, part):
+    folder, elsewhere = tmp_path / "sweep", tmp_path / "elsewhere"
+    SweepFolder.write(folder, Grid(("sc",), (0.0,), (0,)).experiments(), "one")
+    (folder / part).rename(elsewhere)
+    (folder / part).symlink_to(elsewhere)
+    before = sorted(elsewhere.iterdir()) if elsewhere.is_dir() else elsewhere.read_bytes()
+    with pytest.raises(RunError, match=rf"^cannot \w+ .*sweep/{re.escape(part)}: it is a link, which is not followed$"):
+        SweepFolder.write(folder, Grid(("ce",), (0.0,), (0,)).experiments(), "two")
+    assert before == (sorted(elsewhere.iterdir()) if elsewhere.is_dir() else elsewhere.read_bytes())
 
 
 def test_a_newer_format_and_a_folder_without_a_sweep_are_refused(tmp_path):

@@ -11,6 +11,8 @@ from simplexlab.evaluation import Criterion, Representations, evaluate
 from simplexlab.runs import find_run, list_geometry, read_geometry, read_labels, read_metrics, read_run
 from simplexlab.toy import Toy, run_toy
 from simplexlab.toy.evaluation import evaluate_toy
+from simplexlab.toy.ideal import IdealToy, run_ideal
+from simplexlab.training import runtime
 
 
 @pytest.mark.parametrize("loss", ["sc", "ce"])
@@ -111,6 +113,18 @@ def test_too_many_batches_leave_no_folder(tmp_path):
     with pytest.raises(UsageError, match="multisets"):
         run_toy(Toy(loss="sc", all_batches=True, points_per_class=100, run_dir=str(tmp_path / "runs")))
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("run", [run_toy, run_ideal])
+def test_a_name_that_cannot_be_is_told_before_tensorflow_starts(tmp_path, monkeypatch, run):
+    monkeypatch.setattr(runtime, "start", lambda *_, **__: pytest.fail("TensorFlow starts"))
+    make = Toy if run is run_toy else IdealToy
+    loss = "ce" if run is run_toy else "triplet"
+    (tmp_path / "taken" / "geometry").mkdir(parents=True)
+    (tmp_path / "taken" / "config.json").touch()
+    for name, told in (("a/b", "path separator"), ("taken", "taken")):
+        with pytest.raises(UsageError, match=told):
+            run(make(loss=loss, name=name, run_dir=str(tmp_path)))
 
 
 def test_the_simplex_itself_has_no_excess():

@@ -117,7 +117,7 @@ def test_a_guess_is_kept_drawn_and_scored(tmp_path):
 
 def test_guesses_that_cannot_be_read_are_none(tmp_path):
     assert read_guess(tmp_path) is None
-    for wrong in ("{half", "[]", '{"first": 3}', '"x"'):
+    for wrong in ("{half", "[]", '{"first": 3}', '"x"', "[" * 100_000):
         (tmp_path / "guess.json").write_text(wrong)
         assert read_guess(tmp_path) is None
     (tmp_path / "guess.json").write_text('{"first": 3, "iteration": -2}')

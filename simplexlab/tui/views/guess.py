@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from simplexlab.files import read_file, replace_file
+from simplexlab.files import read_json, replace_file
 
 FILE = "guess.json"
 
@@ -32,7 +32,7 @@ def write_guess(run: Path, guess: Guess) -> None:
 def read_guess(run: Path) -> Guess | None:
     """The guess of a run folder, None if it holds none that can be read."""
     try:
-        found = json.loads(read_file(run / FILE))
+        found = read_json(run / FILE)
         first, iteration = found["first"], found["iteration"]
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from simplexlab.course.scripts import Script
-from simplexlab.files import read_file, replace_file
+from simplexlab.files import read_json, replace_file
 
 STATE_FILE = ".lessons.json"
 
@@ -14,7 +14,7 @@ STATE_FILE = ".lessons.json"
 def read_states(run_dir: Path) -> dict[str, dict[str, Any]]:
     """What became of each lesson in a folder of runs, by file name: `code`, `ended`."""
     try:
-        states = json.loads(read_file(run_dir / STATE_FILE))
+        states = read_json(run_dir / STATE_FILE)
     except (OSError, ValueError):
         return {}
     return (
