@@ -23,6 +23,7 @@ check_address_space()
 def allowed(monkeypatch):
     """Set what `ulimit -v` allows, in GiB."""
     monkeypatch.setattr(memory, "_watch", lambda allowed: None)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
 
     def allow(size: float) -> None:
         monkeypatch.setattr(resource, "getrlimit", lambda _: (int(size * GIB), resource.RLIM_INFINITY))
@@ -31,20 +32,29 @@ def allowed(monkeypatch):
     return allow
 
 
-def test_several_workers_need_more_addresses(allowed, monkeypatch):
-    monkeypatch.setattr("os.cpu_count", lambda: 2)
+def test_several_workers_need_more_addresses(allowed):
     allowed(3.2)
     memory.check_address_space()
     with pytest.raises(RunError, match=r"allows 3.2 GiB of addresses and TensorFlow takes 3.6 GiB"):
         memory.check_address_space(2)
 
 
-def test_a_step_stands_beside_tensorflow(allowed):
-    allowed(3.5)
-    memory.check_memory(2 * GIB, "an array")
-    memory.check_memory(GIB, "a step", in_tensorflow=True)
-    with pytest.raises(UsageError, match=r"^a step needs 2.0 GiB of memory, and `ulimit -v` leaves 1.0 GiB beside"):
-        memory.check_memory(2 * GIB, "a step", "take less", in_tensorflow=True)
+def test_a_step_stands_beside_tensorflow(allowed, monkeypatch):
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    memory.check_step_addresses(1000 * GIB, "a step", "take less")
+    allowed(4.625)
+    memory.check_step_addresses(2 * GIB // 7, "a step", "take less")
+    with pytest.raises(
+        RunError, match=r"^a step takes some 2.1 GiB of addresses, and `ulimit -v` leaves 2.0 GiB beside"
+    ):
+        memory.check_step_addresses(int(2.1 * GIB) // 7 + 1, "a step", "take less")
+
+
+def test_what_needs_more_than_there_is_is_refused(monkeypatch):
+    monkeypatch.setattr(memory, "memory_limit", lambda: GIB)
+    memory.check_memory(GIB, "an array")
+    with pytest.raises(UsageError, match=r"^an array needs 2.0 GiB of memory, and there are 1.0 GiB; take less$"):
+        memory.check_memory(2 * GIB, "an array", "take less")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ulimit -v")

@@ -22,7 +22,7 @@ from simplexlab.dataset_name import dataset_kind, dataset_stem
 from simplexlab.errors import UsageError
 from simplexlab.evaluation import Criterion
 from simplexlab.geometry.catalogue import own_facts
-from simplexlab.memory import check_address_space, check_memory
+from simplexlab.memory import check_address_space, check_memory, check_step_addresses
 from simplexlab.objectives import own
 from simplexlab.runs import Run
 from simplexlab.runs.folder import CHECKPOINTS_FOLDER, LOSS_FILE
@@ -106,6 +106,7 @@ def start(task: Task) -> Task:
 
     Raises:
         UsageError: as of `runtime.start`, or a step needs more memory than the machine has.
+        RunError: it will hardly fit into what `ulimit -v` allows.
     """
     pixels = math.prod(task.dataset.image_shape[:2])
     started = task.started or runtime.start(task.experiment, task.cluster, pixels)
@@ -114,7 +115,10 @@ def start(task: Task) -> Task:
 
 
 def check_step_memory(experiment: Experiment, dataset: Dataset, started: runtime.Runtime) -> None:
-    """Raise a UsageError where a step on the CPU cannot fit; a GPU says so itself, in its own time."""
+    """Raise a UsageError or, under `ulimit -v`, a RunError where a step on the CPU cannot fit.
+
+    A GPU says so itself, in its own time.
+    """
     if not started.devices[0].startswith("CPU"):
         return
     from simplexlab.models import least_memory
@@ -131,7 +135,8 @@ def check_step_memory(experiment: Experiment, dataset: Dataset, started: runtime
     what = f"a step with --batch-size {experiment.batch_size}, --width {experiment.width}"
     what += f", --views {experiment.views}" if experiment.views > 1 else ""
     what += "" if experiment.dimension is None else f", --dimension {experiment.dimension}"
-    check_memory(needed, what, "take less of one of them", in_tensorflow=True)
+    check_memory(needed, what, "take less of one of them")
+    check_step_addresses(needed, what, "take less of one of them")
 
 
 def run_stem(experiment: Experiment) -> str:
