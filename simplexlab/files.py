@@ -75,6 +75,14 @@ def read_file(path: str | Path, largest: int = LARGEST_TEXT) -> bytes:
         os.close(descriptor)
 
 
+def why_no_folder(path: Path) -> str | None:
+    """What stands in the way of a folder at `path`, as the end of a sentence about it; None where nothing does."""
+    place = next((part for part in (path, *path.parents) if os.path.lexists(part)), None)
+    if place is None or place.is_dir():
+        return None
+    return ("is" if place == path else f"lies in {place}, which is") + f" {kind_of(place)} and not a folder"
+
+
 def read_json(path: str | Path) -> Any:
     """The value in a JSON file, see `read_file`.
 

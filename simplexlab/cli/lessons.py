@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from simplexlab.cli.common import Json, WholeNumber, output_errors, print_json
 from simplexlab.errors import UsageError
-from simplexlab.files import replace_file
+from simplexlab.files import replace_file, why_no_folder
 
 lessons = App(name="lessons", help_epilogue="Example: simplexlab lessons copy my-course --notebooks\n")
 
@@ -72,6 +72,8 @@ def copy(
         raise UsageError("--package is for notebooks; give --notebooks too")
     from simplexlab.course import copies
 
+    if why := why_no_folder(folder):
+        raise UsageError(f"{folder} {why}")
     files = copies.copy(folder, notebooks=notebooks, teacher=teacher, package=package or copies.PACKAGE)
     if json:
         print_json({"files": [str(path) for path in files]})
@@ -94,6 +96,8 @@ def run(
     paths = {int(script.path.name[0]): script.path for script in list_lessons(SHIPPED)}
     if number not in paths:
         raise UsageError(f"there is no lesson {number}; there are {min(paths)} to {max(paths)}")
+    if why := why_no_folder(output):
+        raise UsageError(f"--output {output} {why}")
     words = [sys.executable, str(paths[number]), "--output", str(output)]
     words += ["--fast"] * fast + (["--student", student] if student else [])
     process = subprocess.Popen(words)

@@ -23,6 +23,7 @@ from simplexlab.course.questions import Choice
 from simplexlab.course.record import read_answers, write_answers
 from simplexlab.course.scripts import SHIPPED
 from simplexlab.errors import RunError
+from simplexlab.files import reason, why_no_folder
 from simplexlab.runs import Run, list_runs, read_run
 
 LETTERS = "abcdefgh"
@@ -292,7 +293,10 @@ def _options(number: int) -> argparse.Namespace:
         help="folder of pictures, answers and runs (output, beside the lesson)",
     )
     parser.add_argument("--student", default=os.environ.get("SIMPLEXLAB_STUDENT"), help="a name for the class report")
-    return parser.parse_args([] if _in_notebook() else None)
+    options = parser.parse_args([] if _in_notebook() else None)
+    if why := why_no_folder(Path(options.output)):
+        parser.error(f"--output {options.output} {why}")
+    return options
 
 
 def _output() -> str:
@@ -376,8 +380,11 @@ def explain(error: BaseException, lesson: Lesson) -> str:
     else:
         words.append(f"{type(error).__name__}: {error}")
         words.append("Look at this line and at what you changed last; run the cells above it once more.")
-    lesson.folder.mkdir(parents=True, exist_ok=True)
     path = lesson.folder / "error.txt"
-    path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    words.append(f"The whole trace is in {path}.")
+    try:
+        lesson.folder.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        words.append(f"The whole trace is in {path}.")
+    except OSError as refused:
+        words.append(f"The trace could not be kept in {path}: {reason(refused)}.")
     return "\n".join(words)

@@ -6,7 +6,6 @@
 import contextlib
 import difflib
 import functools
-import os
 import re
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from simplexlab.data.archives import Archive, archives_of, find_archives, host_a
 from simplexlab.data.dataset import Dataset
 from simplexlab.dataset_name import tfds_names
 from simplexlab.errors import RunError, UsageError, nearest
-from simplexlab.files import kind_of
+from simplexlab.files import why_no_folder
 from simplexlab.quiet import quiet_logs, quiet_stderr
 
 
@@ -35,11 +34,9 @@ def data_root(data_dir: str | Path | None = None) -> Path:
     import tensorflow_datasets as tfds
 
     root = Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
-    place = next((part for part in (root, *root.parents) if os.path.lexists(part)), None)
-    if place is not None and not place.is_dir():
+    if why := why_no_folder(root):
         given = "--data-dir" if data_dir else "the folder of TFDS's data,"
-        told = "is" if place == root else f"lies in {place}, which is"
-        raise UsageError(f"{given} {root} {told} {kind_of(place)} and not a folder")
+        raise UsageError(f"{given} {root} {why}")
     return root
 
 

@@ -51,6 +51,16 @@ def test_wrong_numbers_and_folders_are_told_in_one_line(simplexlab, tmp_path):
     code, _, err = simplexlab("lessons", "report", tmp_path / "missing")
     assert code == 2
     assert "is not a folder" in err
+    (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
+    for words in (
+        ("run", 1, "--output", tmp_path / "file"),
+        ("copy", tmp_path / "pipe"),
+        ("copy", tmp_path / "file/x"),
+    ):
+        code, out, err = simplexlab("lessons", *words)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert "and not a folder" in err
 
 
 def test_a_lesson_is_run(simplexlab, tmp_path):

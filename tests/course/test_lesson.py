@@ -10,6 +10,7 @@ import pytest
 
 from simplexlab import course
 from simplexlab.course import EXERCISES, QUESTIONS, Lesson, judge
+from simplexlab.course.lesson import explain
 from simplexlab.errors import RunError
 
 
@@ -84,6 +85,26 @@ def test_with_a_display_a_window_opens_and_the_end_waits_for_it(monkeypatch, tmp
     lesson.end("Done.")
     plt.close("all")
     assert shown == [False, True]
+
+
+def test_an_output_folder_that_cannot_be_is_told_before_anything_runs(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(sys, "argv", ["9_small.py", "--output", str(tmp_path / "file" / "out")])
+    with pytest.raises(SystemExit) as ended:
+        Lesson(9)
+    assert ended.value.code == 2
+    assert "file, which is a file and not a folder" in capsys.readouterr().err
+
+
+def test_an_error_whose_trace_cannot_be_kept_is_told_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["9_small.py", "--output", str(tmp_path)])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    lesson = Lesson(9)
+    lesson.folder.mkdir()
+    (lesson.folder / "error.txt").mkdir()
+    told = explain(ValueError("what is wrong"), lesson)
+    assert "ValueError: what is wrong" in told
+    assert "The trace could not be kept in " in told
 
 
 def test_an_error_is_told_by_the_line_of_the_lesson(tmp_path):
