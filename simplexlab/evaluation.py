@@ -244,7 +244,8 @@ def measure_loss(
     Returns:
         The keys `loss`, `bound` (the floor), `bound_certificate` (a rigorous lower bound of it), `bound_is_exact`,
         `bound_best_known` (where h is too small to attain the floor), `bound_attained` (False where no configuration
-        is known to take the floor), `excess` (loss − bound) and its standard error;
+        is known to take the floor), `optimum_is_unique` (False where class means at other angles take it, too),
+        `excess` (loss − bound) and its standard error;
         for an encoder that ends in a ReLU also `free_bound` (the floor without the ReLU), `gap_architecture` (what the
         ReLU costs: bound − free bound) and `gap_optimisation` (what training leaves: the excess). Where the objective
         has no floor, those are None. And the floor.
@@ -288,6 +289,8 @@ def measure_loss(
         record["bound_best_known"] = floor.best_known
     if floor is not None and not floor.attained:
         record["bound_attained"] = False
+    if floor is not None and not floor.unique:
+        record["optimum_is_unique"] = False
     if criterion.nonnegative and floor is not None:
         free = objective.floor(replace(known, features="free")).value
         record |= {"free_bound": free, "gap_architecture": floor.value - free, "gap_optimisation": excess}

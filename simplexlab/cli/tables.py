@@ -230,6 +230,8 @@ def bound_words(result: dict[str, Any], digits: int = 6) -> str:
         return f"{text}, not attained in so few dimensions; the best known there has {best}"
     if result.get("bound_attained") is False:
         return f"{text}, proven; no configuration of this dimension is known to take it"
+    if result.get("optimum_is_unique") is False and result.get("bound_is_exact"):
+        return f"{text}, exact for these labels and norms; class means at other angles take it, too"
     if result.get("bound_is_exact"):
         return f"{text}, exact for these labels and norms"
     if certificate is not None and bound - certificate > 1e-6 * abs(bound):

@@ -57,6 +57,7 @@ MEASURED = {
     "bound_certificate": Key("number", "rigorous lower bound of the floor", optional=True),
     "bound_best_known": Key("number", "best known value where h is too small to attain the floor", optional=True),
     "bound_attained": Key("truth", "false where no configuration is known to take the bound", optional=True),
+    "optimum_is_unique": Key("truth", "false where class means at other angles take the bound, too", optional=True),
     "free_bound": Key("number", "floor without the ReLU that the encoder ends in", optional=True),
     "gap_architecture": Key("number", "what the ReLU costs: bound less free_bound", optional=True),
     "gap_optimisation": Key("number", "what training leaves: loss less bound", optional=True),

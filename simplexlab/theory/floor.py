@@ -32,6 +32,7 @@ class Floor:
         converged: False if the minimiser stopped before value and certificate met; both hold all the same.
         state: what a later solve of the same size starts from.
         attained: False where the value is a bound that no configuration of this dimension is known to take.
+        unique: False where class means whose angles are not those of `points` are known to take the value, too.
     """
 
     value: float
@@ -46,6 +47,7 @@ class Floor:
         default_factory=dict, repr=False, compare=False
     )  # where a later solve can start
     attained: bool = True
+    unique: bool = True
 
     @property
     def gap(self) -> float:

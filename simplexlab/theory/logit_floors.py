@@ -77,7 +77,9 @@ def smoothed_ce_floor(
         weights = points - points.mean(axis=0)
         weights *= margin / unit / np.linalg.norm(weights)
     origin = "orthogonal frame" if nonnegative else "regular simplex"
-    return Floor(value, value, math.log(num_classes), points, weights, origin=origin)
+    # Norms that leave slack let points and classifier be deformed against each other, with the same logits.
+    unique = unit * norm <= wanted
+    return Floor(value, value, math.log(num_classes), points, weights, origin=origin, unique=unique)
 
 
 def mse_floor(
@@ -121,21 +123,23 @@ def mse_floor(
         points, rows = np.zeros((2, num_classes, len(kept)))
         points[kept, np.arange(len(kept))] = radius
         rows[kept, np.arange(len(kept))] = logits / radius
+    unique = limit**2 <= len(kept)  # else points and rows can be deformed against each other, with the same logits
     if dimension >= num_classes:
-        return Floor(value, certificate, 0.5, points, rows, origin="orthogonal frame")
+        return Floor(value, certificate, 0.5, points, rows, origin="orthogonal frame", unique=unique)
 
     bound = max(_of_rank(distribution, limit, dimension), _diagonal(distribution, limit)[2])
     best, origin = value + (1 - distribution[kept].sum()) / 2, f"the {dimension} largest classes alone"
     if not nonnegative and (distribution == distribution[0]).all():
         size = min(1.0, limit * math.sqrt(num_classes) / dimension)
         best = (dimension * (1 - size) ** 2 + num_classes - dimension) / (2 * num_classes)
+        unique = False  # a class mean and its row may both change their sign
         is_simplex = num_classes == dimension + 1
         origin = "regular simplex" if is_simplex else "tight frame"
         if fits(2 * num_classes * dimension):
             points = radius * (regular_simplex if is_simplex else _tight_frame)(num_classes, dimension)
             rows = points * (size * dimension / num_classes / radius**2)
     if best - bound <= TOLERANCE / 1e3 * best:
-        return Floor(best, min(bound, best), 0.5, points, rows, origin=origin)
+        return Floor(best, min(bound, best), 0.5, points, rows, origin=origin, unique=unique)
     return Floor(bound, bound, 0.5, points, rows, best_known=best, origin=origin)
 
 

@@ -242,7 +242,9 @@ def _triplet_floor(weights: np.ndarray, margin: float, dimension: int | None, fe
     closed = max(0.0, margin - gap) * total
     if margin <= gap or is_uniform or choice("features", features, FEATURES) == "nonnegative":
         floor = gram_floor(_Linear(weights, margin), num_classes, 1.0, None, features, closed, collapsed, None)
-        return replace(floor, attained=_has_room(num_classes, dimension, features, margin))
+        # Below the gap there is room to move; beyond it free points of equal weights need no more than the sum 0.
+        unique = margin >= gap and not (margin > gap and features == "free" and num_classes > 3)
+        return replace(floor, attained=_has_room(num_classes, dimension, features, margin), unique=unique)
     floor = gram_floor(_Linear(weights, margin), num_classes, 1.0, None, features, None, collapsed, None)
     if floor.points is None:  # classes beyond what a program takes are refused before
         raise AssertionError("a program without its configuration")

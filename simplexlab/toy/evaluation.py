@@ -108,6 +108,8 @@ def beside(loss: float, floor: theory.Floor | None) -> dict[str, Any]:
         record["bound_best_known"] = floor.best_known
     if floor is not None and not floor.attained:
         record["bound_attained"] = False
+    if floor is not None and not floor.unique:
+        record["optimum_is_unique"] = False
     return record
 
 

@@ -29,7 +29,7 @@ from textual.worker import get_current_worker
 from simplexlab.errors import RunError, UsageError
 from simplexlab.runs import Run, RunsFollower
 from simplexlab.text import printable
-from simplexlab.tui.launch import Launch, Launcher, stop
+from simplexlab.tui.launch import Launch, Launcher, delete, stop
 from simplexlab.tui.screens.base import FollowingScreen
 from simplexlab.tui.screens.runs import RunsScreen
 from simplexlab.tui.terminal import frugal_driver
@@ -272,15 +272,44 @@ class SimplexLab(App[None]):
     def resume_runs(self, runs: list[Run]) -> None:
         """Queue `simplexlab resume` for runs that are not running."""
         for run in runs:
-            words = ["resume", run.name, "--run-dir", str(self.run_dir)]
             if run.status.state == "running":
                 self.notify(f"{run.name} is running", severity="warning", markup=False)
-            elif any(launch.arguments == words and launch.state != "failed" for launch in self.launcher.launches):
+            elif any(launch.state != "failed" for launch in self.resumes_of(run)):
                 self.notify(f"{run.name} is about to go on already", severity="warning", markup=False)
             else:
-                self.launcher.submit(words)
+                self.launcher.submit(self._resume_words(run))
                 self.notify(f"{run.name} goes on when its turn comes", markup=False)
         self.follow()
+
+    def _resume_words(self, run: Run) -> list[str]:
+        return ["resume", run.name, "--run-dir", str(self.run_dir)]
+
+    def resumes_of(self, run: Run) -> list[Launch]:
+        """The launches that go on with a run, or were to."""
+        words = self._resume_words(run)
+        return [launch for launch in self.launcher.launches if launch.arguments == words]
+
+    def delete_runs(self, runs: list[Run]) -> list[Run]:
+        """Remove the folders of runs, and the launches that wait to go on with them.
+
+        Returns:
+            The runs that are gone; the others are told.
+        """
+        gone = []
+        for run in runs:
+            launches = self.resumes_of(run)
+            try:
+                if any(launch.state == "starting" for launch in launches):
+                    raise UsageError(f"{run.name} is about to go on; stop it first")
+                delete(run)
+            except (UsageError, RunError) as error:
+                self.notify(str(error), severity="error", markup=False)
+            else:
+                gone.append(run)
+                for launch in launches:
+                    self.launcher.forget(launch)
+        self.follow()
+        return gone
 
     def copy_text(self, text: str) -> None:
         """Copy a command to the clipboard and show it."""

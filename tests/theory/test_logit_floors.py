@@ -156,3 +156,40 @@ def test_bad_input_is_told(kind):
     with pytest.raises(ValueError, match="class"):
         kind([1], 1.0, 1.0)
     assert kind([2, 1], 0.0, 1.0).value == kind([2, 1], 1.0, 0.0).value
+
+
+def other_angles(floor, points):
+    """Largest difference between the cosines of some points and those of a floor."""
+    grams = [rows @ rows.T / np.outer(*[np.linalg.norm(rows, axis=1)] * 2) for rows in (floor.points, points)]
+    return np.abs(grams[0] - grams[1]).max()
+
+
+@pytest.mark.parametrize(
+    ("classes", "dimension", "norm", "smoothing", "slack"),
+    [(4, 3, 30.0, 0.1, True), (4, 3, 2.0, 0.1, False), (3, 3, 4.0, None, True), (3, 3, 1.0, None, False)],
+)
+def test_norms_that_leave_slack_leave_the_angles_open(classes, dimension, norm, smoothing, slack):
+    counts, loss = (2,) * classes, SquaredError() if smoothing is None else SmoothedCrossEntropy(smoothing)
+    if smoothing is None:
+        floor = theory.mse_floor(counts, 1.0, norm, dimension=dimension)
+    else:
+        floor = theory.smoothed_ce_floor(counts, 1.0, norm, smoothing, dimension=dimension)
+    assert floor.unique is not slack
+    bend = np.eye(dimension) + 0.1 * np.random.default_rng(0).normal(size=(dimension, dimension))
+    points = floor.points @ bend
+    size = np.linalg.norm(points, axis=1).max()
+    points, rows = points / size, floor.weights @ np.linalg.inv(bend).T * size
+    assert other_angles(floor, points) > 0.05
+    assert loss.value_and_gradient(rows @ points.T, np.full(classes, 1 / classes))[0] == pytest.approx(floor.value)
+    assert bool(np.linalg.norm(rows) <= norm) is slack
+
+
+@pytest.mark.parametrize("norm", [0.7, 30.0])
+def test_squared_error_in_few_dimensions_is_indifferent_to_a_sign(norm):
+    floor = theory.mse_floor((2, 2, 2), 1.0, norm, dimension=2)
+    assert floor.is_exact
+    assert not floor.unique
+    signs = np.array([1, 1, -1])[:, None]
+    logits = signs * floor.weights @ (signs * floor.points).T
+    assert SquaredError().value_and_gradient(logits, np.full(3, 1 / 3))[0] == pytest.approx(floor.value)
+    assert other_angles(floor, signs * floor.points) > 0.9

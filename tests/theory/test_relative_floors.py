@@ -257,3 +257,21 @@ class TestAlignmentAndUniformity:
             theory.alignment_uniformity_floor([1, 1, 1], 1.0)
         with pytest.raises(ValueError, match="weight must be at least 0"):
             theory.alignment_uniformity_floor([2, 2], -1.0)
+
+
+def test_where_other_angles_take_the_floor_of_the_triplet_loss():
+    counts, angle = (2, 2, 2, 2), 0.3
+    upper = np.array([[np.cos(angle), 0, np.sin(angle)], [-np.cos(angle), 0, np.sin(angle)]])
+    points = np.vstack([upper, upper[:, [1, 0, 2]] * [1, 1, -1]])  # their sum is 0, and they are no simplex
+    for margin, unique in ((0.2, False), (8 / 3, True), (3.4, False)):
+        floor = theory.triplet_floor_of_composition(counts, margin)
+        assert floor.unique is unique
+        value = theory.triplet_values(np.array([counts]), points @ points.T, margin)[0]
+        assert (value == pytest.approx(floor.value, abs=1e-12)) is not unique, margin
+    assert [theory.triplet_floor_of_composition((2, 2, 2), margin).unique for margin in (1.0, 3.0, 4.0)] == [
+        False,
+        True,
+        True,
+    ]
+    frame = [theory.triplet_floor_of_composition(counts, margin, features="nonnegative") for margin in (1.0, 2.0, 3.0)]
+    assert [floor.unique for floor in frame] == [False, True, True]

@@ -1,5 +1,8 @@
 """Curves as characters: none hides another."""
 
+import itertools
+import re
+
 import numpy as np
 import pytest
 from textual.widgets import Digits
@@ -64,16 +67,60 @@ def test_words_of_a_legend_are_cut_and_numbers_are_not():
         assert all(now in line for *_, now in entries), line
 
 
-def test_two_letters_are_left_of_words_before_a_number_goes():
+def test_words_give_way_in_steps_and_entries_are_left_out_before_a_number_is():
     entries = [("━", "", "test", "88.2%"), ("━", "", "train", "89.4%")]
-    shown = {room: "".join(part.text for part in arrange(entries, room)[0]).rstrip() for room in (22, 21)}
-    assert shown == {22: "━ te 88.2%  ━ tr 89.4%", 21: "━ 88.2%  ━ 89.4%"}
-    assert "".join(part.text for part in arrange(entries, 21, names_first=True)[0]).rstrip() == "━ test  ━ train"
+    steps = {26: "━ test 88.2%  ━ tra… 89.4%", 22: "━ te 88.2%  ━ tr 89.4%", 19: "━te 88.2% ━tr 89.4%"}
+    steps |= {18: "━ test 88.2%  +1", 13: "━te… 88.2% +1", 11: ""}
+    assert {room: joined(arrange(entries, room, named=True)) for room in steps} == steps
+    assert joined(arrange(entries, 16)) == "━ 88.2%  ━ 89.4%"
+    assert [joined([line]) for line in arrange(entries, 14, most=2)] == ["━ test 88.2%", "━ train 89.4%"]
 
 
 def test_signs_alone_are_no_legend():
     entries = [("△", "", f"loss number {number}", "") for number in range(13)]
-    assert arrange(entries, 34, most=2) == []
+    lines = ["△… 0 △… 1 △… 2 △… 3 △… 4 △… 5 △… 6", "△… 7 △… 8 △… 9 △…10 △…11 △…12"]
+    assert [joined([line]) for line in arrange(entries, 34, most=2)] == lines
+    assert joined(arrange(entries, 17)) == "△ … 0  △ … 1  +11"
+    assert arrange(entries, 3) == []
+
+
+def joined(lines):
+    return " ".join("".join(segment.text for segment in line).rstrip() for line in lines)
+
+
+def test_numbers_of_legends_are_whole_at_every_size_of_a_chart(demo):
+    def entries_left_out(chart, width, height):
+        entries, lines = chart._entries(), [joined([line]) for line in chart._legend(width, height)]
+        shown = "  ".join(lines)
+        assert all(len(line) <= width for line in lines), (width, height, lines)
+        assert len(lines) <= max(height - 3, 1), (width, height, lines)
+        left = int(found[1]) if (found := re.search(r"\s\+(\d+)$", shown)) else 0 if lines else len(entries)
+        place = 0
+        for *_, now in entries[: len(entries) - left]:
+            place = shown.find(f" {now}", place)
+            assert place >= 0, (width, height, lines, entries)
+        return left
+
+    async def steps(pilot):
+        await open_run(pilot, "ce-40-flipped")
+        for view in range(2):
+            for name in ("errors", "collapse"):
+                pilot.app.screen._views[name] = view
+                pilot.app.screen._draw_panel(name)
+            for chart in pilot.app.screen.query(Chart):
+                for width, height in itertools.product(range(10, 150, 3), (4, 5, 7, 8, 45)):
+                    left = entries_left_out(chart, width, height)
+                    assert left == 0 or width < 80 or height < 5, (chart.parent.id, width, height)
+        for size in ((80, 24), (100, 33), (120, 36), (140, 36), (155, 36), (140, 45)):
+            await pilot.resize_terminal(*size)
+            await pilot.pause(0.1)
+            for chart in pilot.app.screen.query(Chart):
+                if chart.region.area and chart._entries():
+                    drawn_lines = [joined([strip]) for strip in chart._strips[: chart._place[1]]]
+                    assert drawn_lines == [joined([line]) for line in chart._legend(*chart.size)]
+                    assert entries_left_out(chart, *chart.size) == 0, (size, chart.parent.id)
+
+    drive(demo, steps)
 
 
 def test_every_legend_entry_of_every_recorded_run_is_in_its_panel(demo):

@@ -454,3 +454,23 @@ def test_a_frame_whose_metrics_line_is_lost_says_so(tmp_path):
         await until(pilot, lambda: "above its bound" in screen.query_one("#loss", Panel).meaning)
 
     drive(tmp_path, steps)
+
+
+def test_a_run_that_is_about_to_go_on_is_not_deleted_under_it(tmp_path):
+    for name in ("one", "two"):
+        write_run(tmp_path, name, [record(0)], state="stopped")
+
+    async def steps(pilot):
+        app = pilot.app
+        await until(pilot, lambda: len(app.runs) == 2)
+        runs = sorted(app.runs, key=lambda run: run.name)
+        app.resume_runs(runs)
+        waiting, starting = app.launcher.launches
+        starting.state = "starting"
+        starting.process = types.SimpleNamespace(pid=-1, poll=lambda: None)
+        assert app.delete_runs(runs) == runs[:1]
+        await until(pilot, lambda: "two is about to go on; stop it first" in text(app))
+        assert waiting not in app.launcher.launches
+        assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["two"]
+
+    drive(tmp_path, steps, jobs=0)

@@ -10,6 +10,7 @@ from simplexlab.runs.read import Status
 from simplexlab.tui.views import explain
 from simplexlab.tui.views import run as views
 from simplexlab.tui.views.charts import limits
+from simplexlab.tui.views.look_for import look_for
 from simplexlab.tui.views.records import column, duration, projections, time_to_fit, value
 
 
@@ -22,6 +23,33 @@ def record(least=0.4646, most=0.4646, within=0.9999, **more):
         "within_class_similarity": {"mean": within},
         **more,
     }
+
+
+def test_no_bar_says_how_far_one_of_many_optima_is():
+    line = record(
+        least=0.1, most=0.9, within=0.9, loss=0.0, bound=0.0, excess=0.0, train_error=0.1, optimum_is_unique=False
+    )
+    assert explain.how_far(line) is None
+    assert explain.configuration(line) == (
+        "classes are spread (γ within 0.9); class means at many angles are optimal: those drawn (simplex) are 81% away"
+    )
+    assert explain.excess(line) == "excess 0 is left to train: 0 at the simplex, and at others"
+    words = look_for("configuration", line, None, "")
+    assert "Class means at many angles are optimal; the simplex in the picture, from which they are 81% away" in words
+    assert "0 at the simplex, and at others." in look_for("excess", line, None, "").lower()
+
+
+def test_a_bound_that_nothing_is_known_to_take_has_no_distance():
+    said = {"bound_attained": False, "optimum_name": "optimum (regular simplex)", "train_error": 0.1}
+    line = record(loss=1.0, bound=0.0, excess=1.0, **said)
+    assert explain.how_far(line) is None
+    assert explain.configuration(line).endswith(
+        "the optimal class means are not known: those drawn (regular simplex) are 0% away"
+    )
+    assert explain.excess(line) == "excess 1 is left to train: no configuration is known where it is 0"
+    assert "No configuration is known where it is 0." in look_for("excess", line, None, "")
+    best = record(loss=1.0, bound=0.0, excess=1.0, bound_best_known=0.25)
+    assert explain.excess(best) == "excess 1 is left to train: 0.25 at the best that is known in so few dimensions"
 
 
 def test_configuration_at_the_simplex():

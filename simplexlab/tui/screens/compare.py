@@ -23,7 +23,7 @@ from simplexlab.tui.views import run as views
 from simplexlab.tui.views.charts import MARKERS
 from simplexlab.tui.views.configuration import configuration_chart
 from simplexlab.tui.views.explain import FAR
-from simplexlab.tui.views.records import going_to, key_of, option, time_to_fit, unit_of
+from simplexlab.tui.views.records import going_to, is_pinned, key_of, option, time_to_fit, unit_of
 from simplexlab.tui.views.table import fit, progress, shortened
 from simplexlab.tui.widgets.chart import Chart
 from simplexlab.tui.widgets.keys import Keys
@@ -233,7 +233,7 @@ class CompareScreen(FollowingScreen):
         panel = self.query_one("#configuration", Panel)
         records = self.followers[name].records
         record = next((one for one in reversed(records) if not one.get("diverged")), None)
-        panel.show(configuration_chart(arrays), explain.configuration(record), name)
+        panel.show(configuration_chart(arrays, pinned=is_pinned(record)), explain.configuration(record), name)
 
     @on(Chart.Scaled)
     def _link(self, event: Chart.Scaled) -> None:

@@ -13,7 +13,7 @@ from simplexlab.tui.views import explain
 from simplexlab.tui.views import run as views
 from simplexlab.tui.views.configuration import configuration_chart
 from simplexlab.tui.views.guess import read_guess, score, verdict
-from simplexlab.tui.views.records import option
+from simplexlab.tui.views.records import is_pinned, option
 from simplexlab.tui.widgets.panel import Panel
 
 ENDED = ("finished", "stopped", "diverged", "failed")
@@ -61,7 +61,12 @@ class DuelScreen(SideBySide):
         fitted, total = self.fit_of(feed), self._last
         guess = read_guess(run.path)
         configuration = configuration_chart(
-            self.geometry(feed, at), self.yaw, self.pitch, reach=feed.reach, trail=feed.trail(at)
+            self.geometry(feed, at),
+            self.yaw,
+            self.pitch,
+            reach=feed.reach,
+            trail=feed.trail(at),
+            pinned=is_pinned(record),
         )
         shown = run.status.iteration if at is None else at
         where = f"{shown} of {run.status.total}"

@@ -25,6 +25,7 @@ from simplexlab.tui.views.look_for import look_for
 from simplexlab.tui.views.records import (
     big_numbers,
     going_to,
+    is_pinned,
     projection_of,
     projections,
     repeat_command,
@@ -230,7 +231,12 @@ class RunScreen(ReplayScreen):
                 self._show(name, views.excess_chart(records, at, total), lead + explain.excess(record))
             case "configuration", _:
                 spec = configuration_chart(
-                    self.geometry, self.yaw, self.pitch, reach=self.feed.reach, trail=self.feed.trail(at)
+                    self.geometry,
+                    self.yaw,
+                    self.pitch,
+                    reach=self.feed.reach,
+                    trail=self.feed.trail(at),
+                    pinned=is_pinned(record),
                 )
                 self._show(name, spec, lead + explain.configuration(record))
             case "errors", "memorisation":

@@ -10,10 +10,9 @@ from textual.containers import Horizontal
 from textual.events import Resize
 from textual.widgets import DataTable, Input, Static
 
-from simplexlab.errors import RunError, UsageError
 from simplexlab.runs import MetricsFollower, Run
 from simplexlab.tui.feed import RunFeed
-from simplexlab.tui.launch import Launch, delete
+from simplexlab.tui.launch import Launch
 from simplexlab.tui.screens.base import FollowingScreen
 from simplexlab.tui.screens.dialogs import Confirm
 from simplexlab.tui.views import explain
@@ -429,13 +428,7 @@ class RunsScreen(FollowingScreen):
         self.app.push_screen(Confirm(question, "Delete"), lambda yes: self._delete(runs) if yes else None)
 
     def _delete(self, runs: list[Run]) -> None:
-        for run in runs:
-            try:
-                delete(run)
-                self.marked.discard(run.name)
-            except (UsageError, RunError) as error:
-                self.app.notify(str(error), severity="error", markup=False)
-        self.app.follow()
+        self.marked -= {run.name for run in self.app.delete_runs(runs)}
 
     def action_copy(self) -> None:
         """Copy the command that repeats the highlighted run."""

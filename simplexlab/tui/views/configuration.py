@@ -125,6 +125,7 @@ def configuration_chart(
     most_edges: int = 4,
     reach: float | None = None,
     trail: list[dict[str, np.ndarray]] = (),
+    pinned: bool = True,
 ) -> ChartSpec:
     """The configuration as a chart with equal axes; what is far from the eye is dimmer.
 
@@ -134,6 +135,7 @@ def configuration_chart(
         most_edges: up to this many classes the edges of the ideal simplex are drawn, beyond it spokes.
         reach: how far other evaluations of the same run reach (`reach_of`), so that a replay keeps its scale.
         trail: arrays of the evaluations before, oldest first: the way that the class means have come.
+        pinned: whether the ideal class means are the only ones that are optimal; else they are called a guide.
     """
     picture = project(geometry) if geometry else None
     if picture is None:
@@ -148,7 +150,7 @@ def configuration_chart(
         ideal = seen["ideal"][:, :2]
         lines = ideal[edges(len(ideal))] if len(ideal) <= most_edges else spokes(ideal)
         series.append(Series("", *lines.T, colour="muted", marker="."))
-        series.append(Series("ideal", *ideal.T, colour="ideal", kind="points", marker="[]"))
+        series.append(Series("ideal" if pinned else "guide", *ideal.T, colour="ideal", kind="points", marker="[]"))
     for label, way in enumerate(_ways(picture, trail, yaw, pitch)):
         series.append(Series("", *way.T, colour=label, marker=".", strength=TRAIL))
     reach = 1.08 * max(reach or 0.0, _reach(picture)) or 1.0

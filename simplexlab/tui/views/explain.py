@@ -6,7 +6,16 @@ from typing import Any
 from simplexlab.geometry import ORTHOGONAL_SIMILARITY, distance_from_optimum, simplex_similarity
 from simplexlab.geometry.catalogue import Statistic
 from simplexlab.tui.views.charts import number
-from simplexlab.tui.views.records import bar, how_far, is_relu, optimum_name, projection_of, value
+from simplexlab.tui.views.records import (
+    bar,
+    distance_from_drawn,
+    how_far,
+    is_pinned,
+    is_relu,
+    optimum_name,
+    projection_of,
+    value,
+)
 
 Record = dict[str, Any]
 COLLAPSED = 0.995
@@ -65,12 +74,23 @@ def excess(record: Record | None) -> str:
     cost = value(record, "gap_architecture")
     seen = projection_of(record)
     where = optimum_name(record) if seen is None else f"{optimum_name(seen)} of the head's output"
-    text = f"excess {number(now)}{spread} is left to train: 0 at the {where}"
+    text = f"excess {number(now)}{spread} is left to train: {zero_excess(record, where)}"
     if cost is None:
         return text
     return (
         f"{text}; the ReLU costs {number(cost)}, which is in the bound" if cost else f"{text}; the ReLU costs nothing"
     )
+
+
+def zero_excess(record: Record, where: str) -> str:
+    """Where the excess is 0, and whether it can be."""
+    if record.get("bound_attained") is False:
+        return "no configuration is known where it is 0"
+    if (best := value(record, "bound_best_known")) is not None:
+        return f"{number(best - (value(record, 'bound') or 0.0))} at the best that is known in so few dimensions"
+    if record.get("optimum_is_unique") is False:
+        return f"0 at the {where}, and at others"
+    return f"0 at the {where}"
 
 
 def errors(record: Record | None, fitted_at: int | None) -> str:
@@ -152,6 +172,13 @@ def distance(record: Record | None) -> str:
     return f"{bar(share)} {share:.0%} from the {optimum_name(record)}" + (" (at it)" if share <= AT_OPTIMUM else "")
 
 
+def unpinned(record: Record) -> str:
+    """Why no bar says how far the class means are."""
+    if record.get("optimum_is_unique") is False:
+        return "class means at many angles are optimal"
+    return "the optimal class means are not known"
+
+
 def configuration(record: Record | None) -> str:
     """How far the configuration is from the optimum, and why."""
     within, classes = value(record, "within_class_similarity.mean"), value(record, "num_classes")
@@ -161,6 +188,8 @@ def configuration(record: Record | None) -> str:
     if (value(record, "class_mean_similarity.mean") or 0.0) >= COLLAPSED:
         spread = "all points have one direction"
     far = how_far(record)
+    if far is None and not is_pinned(record) and (drawn := distance_from_drawn(record)) is not None:
+        return f"{spread}; {unpinned(record)}: those drawn ({optimum_name(record)}) are {drawn:.0%} away"
     if far is None:
         dimension = value(record, "dimension")
         if dimension is not None and classes > dimension:

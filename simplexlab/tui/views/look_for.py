@@ -5,8 +5,17 @@ from typing import Any
 from simplexlab.geometry import ORTHOGONAL_SIMILARITY, simplex_similarity
 from simplexlab.geometry.catalogue import Statistic
 from simplexlab.tui.views.charts import number
-from simplexlab.tui.views.explain import inexactness
-from simplexlab.tui.views.records import how_far, is_relu, key_of, optimum_name, projection_of, value
+from simplexlab.tui.views.explain import inexactness, unpinned, zero_excess
+from simplexlab.tui.views.records import (
+    distance_from_drawn,
+    how_far,
+    is_pinned,
+    is_relu,
+    key_of,
+    optimum_name,
+    projection_of,
+    value,
+)
 
 Record = dict[str, Any]
 CLASSIFIERS = {
@@ -71,7 +80,8 @@ def _excess(record: Record, fitted_at: int | None, unit: str) -> str:
     first = f"This is what is left above the bound, in powers of ten: {number(now)}."
     second = "A straight line downwards is a fixed factor an iteration."
     if not cost:
-        return f"{first} {second} It is 0 only at the optimum itself."
+        where = zero_excess(record, optimum_name(record))
+        return f"{first} {second} {where[0].upper()}{where[1:]}."
     return f"{first} {second} What the ReLU costs, {number(cost)}, is in the bound already: no training goes below it."
 
 
@@ -81,6 +91,12 @@ def _configuration(record: Record, fitted_at: int | None, unit: str) -> str:
     first = (
         "Digits are class means, dots are images, brackets the vertices of the ideal simplex, turned to lie closest."
     )
+    if far is None and not is_pinned(record) and (drawn := distance_from_drawn(record)) is not None:
+        why = unpinned(record)
+        return (
+            f"{first} {why[0].upper()}{why[1:]}; the {name} in the picture, from which they are {drawn:.0%} away, is "
+            "only a guide, so there is no bar. The excess says how far the loss still has to go."
+        )
     if far is None:
         return f"{first} {classes} classes have no simplex in so few dimensions. Look how they share the room."
     best = ORTHOGONAL_SIMILARITY if is_relu(record) else simplex_similarity(classes)

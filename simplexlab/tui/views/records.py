@@ -69,8 +69,18 @@ def optimum_name(record: dict[str, Any] | None) -> str:
     """What the optimal class means are called."""
     name = (record or {}).get("optimum_name")
     if isinstance(name, str):
-        return name.split(" (")[0]
+        title, _, origin = name.partition(" (")
+        return title if is_pinned(record) or not origin else origin.removesuffix(")")
     return "orthogonal frame" if is_relu(record) else "simplex"
+
+
+def is_pinned(record: dict[str, Any] | None) -> bool:
+    """Whether the class means that the picture shows as ideal are the only ones that are optimal, as far as is known.
+
+    The floor of the objective says it: there may be others that take its value, or none that is known to.
+    """
+    found = record or {}
+    return found.get("optimum_is_unique") is not False and found.get("bound_attained") is not False
 
 
 def how_far(record: dict[str, Any] | None) -> float | None:
@@ -81,8 +91,14 @@ def how_far(record: dict[str, Any] | None) -> float | None:
     picture, the table and Compare.
 
     Returns:
-        None where nothing was measured, or where no simplex (K > h + 1) or frame (K > h) fits the dimension.
+        None where nothing was measured, where no simplex (K > h + 1) or frame (K > h) fits the dimension, and where
+        the optimum is not pinned: how far one of many is says nothing.
     """
+    return distance_from_drawn(record) if is_pinned(record) else None
+
+
+def distance_from_drawn(record: dict[str, Any] | None) -> float | None:
+    """The same from the configuration that the picture shows, whether or not others are optimal, too."""
     deviation, best = value(record, "similarity_deviation"), value(record, "optimum.class_mean_similarity")
     ends = [value(record, f"class_mean_similarity.{end}") for end in ("minimum", "maximum")]
     classes, dimension = value(record, "num_classes"), value(record, "dimension")

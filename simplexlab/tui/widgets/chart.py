@@ -28,7 +28,7 @@ from simplexlab.tui.widgets.picture import Picture, arrange, style_of
 from simplexlab.tui.widgets.raster import Canvas
 
 ZOOM, PAN = 0.8, 0.15
-HIGH_LEGEND = 7  # rows from which a legend may take two
+HIGH_LEGENDS = 5, 8  # rows from which a legend may take two lines, and three
 NUDGE = 3
 
 
@@ -107,7 +107,7 @@ class Chart(Picture):
 
     def paint(self, width: int, height: int) -> list[list[Segment]]:
         """Legend, picture, axes."""
-        legend = self._legend(width, 2 if height >= HIGH_LEGEND else 1)
+        legend = self._legend(width, height)
         below = 2 if self.has_axes and height - len(legend) >= 5 else 0
         rows = max(height - len(legend) - below, 1)
         (x_low, x_high), (y_low, y_high) = self._limits(width, rows)
@@ -238,13 +238,11 @@ class Chart(Picture):
                     else:
                         canvas.over(int(column), int(row), series.marker, ink, nudge)
 
-    def _legend(self, width: int, most: int) -> list[list[Segment]]:
-        """What the colours mean, in at most so many lines: words are cut where there is no room, numbers are not."""
-        entries = self._entries()
-        if not entries:
-            return []
+    def _legend(self, width: int, height: int) -> list[list[Segment]]:
+        """What the colours mean: words are cut where there is no room, numbers are not."""
+        most = 1 + sum(height >= rows for rows in HIGH_LEGENDS)
         legible = 7 if self.has_axes else 5  # the words of a configuration are always the same ones
-        lines = arrange(entries, width - 2, most, self.crosshair is None, legible)
+        lines = arrange(self._entries(), width - 2, most, self.crosshair is None, legible)
         return [[Segment(" "), *line] for line in lines]
 
     def _entries(self) -> list[tuple[str, str, str, str]]:
@@ -257,7 +255,7 @@ class Chart(Picture):
         if at is not None and self.has_axes:
             where = f"{at:.0f}" if spec.x_label == ITERATION else number(at, 6)
             entries.append(("┆", colour("crosshair", dark), "", where))
-        for series in spec.series:
+        for series in sorted(spec.series, key=lambda one: one.dashed):  # what was measured before its bounds
             if not series.label or (not self.has_legend and not len(series.x)):
                 continue
             points = self.plain or series.kind == "points"

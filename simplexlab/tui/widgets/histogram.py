@@ -38,7 +38,7 @@ class Histograms(Picture):
         rows = max(each - (2 if marked else 1), 1)
         heights = bins_for(histogram.counts, width)
         heights = heights / (heights.max() or 1.0) * rows
-        lines = arrange(entries, width)
+        lines = arrange(entries, width, named=True)
         for row in range(rows - 1, -1, -1):
             cells = np.clip(np.ceil((heights - row) * 8), 0, 8).astype(int)
             lines.append([Segment("".join(BLOCKS[cell] for cell in cells), style_of(colour(index, dark)))])

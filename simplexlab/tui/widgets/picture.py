@@ -104,40 +104,52 @@ class Picture(Widget, can_focus=True):
 
 
 LEGIBLE, SHORTEST, BARE = 5, 3, 2  # letters, the last without an ellipsis
+WIDE_GAP, GAP = 2, 1  # between entries
 Entry = tuple[str, str, str, str]  # sign, its colour, words, number
 
 
 def arrange(
-    entries: list[Entry], room: int, most: int = 1, names_first: bool = False, legible: int = LEGIBLE
+    entries: list[Entry], room: int, most: int = 1, named: bool = False, legible: int = LEGIBLE
 ) -> list[list[Segment]]:
-    """A legend in at most so many lines: words are shortened until all of it fits, numbers never are.
+    """A legend in at most so many lines: its words give way, its numbers never do.
 
-    A second line is taken only where the words would lose their meaning without it. Words that begin alike lose their
-    beginning, so that they can be told apart. Where words and numbers have no room together, one of them goes; signs
-    alone would say nothing.
+    Words are shortened, and where they would lose their meaning another line is taken, or the entries move together.
+    Words that begin alike lose their beginning, so that they can be told apart. Where all of that is not enough the
+    last entries are left out, and "+2" says how many.
 
     Args:
-        entries: sign, colour, words and number of each.
+        entries: sign, colour, words and number of each, what matters most first.
         room: columns of a line.
         most: lines.
-        names_first: whether the numbers go, of entries that have words, or else the words.
+        named: whether entries are left out before all their words are, as where nothing else tells the words.
         legible: letters that words keep in one line where there could be more of them.
     """
-    longest = max((len(words) for *_, words, _ in entries), default=0)
-    named = [(sign, ink, words, "" if words else now) for sign, ink, words, now in entries]
-    numbered = [(sign, ink, "", now) for sign, ink, _, now in entries if now]
-    ways = [(entries, 1, legible), (entries, most, SHORTEST)]
-    ways += [(named, most, SHORTEST)] if names_first else []
-    for shown, lines, shortest in ways:
-        texts = [words for *_, words, _ in shown]
-        cut = [_shortened(texts, length) for length in range(longest, shortest - 1, -1)]
-        if shortest == SHORTEST and len({words[:BARE] for words in texts}) == len(set(texts)):
-            cut.append([words[:BARE] for words in texts])
-        for one in cut:
-            made = _lines(shown, one, room)
-            if len(made) <= lines:
-                return made
-    return _lines(numbered, [""] * len(numbered), room)[:most]
+    ways = [(1, legible if most > 1 else SHORTEST, WIDE_GAP)]
+    ways += [(lines, SHORTEST, gap) for lines in range(min(most, 2), most + 1) for gap in (WIDE_GAP, GAP)]
+    for count in range(len(entries), 0, -1):
+        rest = [(f"+{len(entries) - count}", "", "", "")] if count < len(entries) else []
+        first = entries[:count]
+        choices = [(first, lines, gap, _shortenings(first, shortest)) for lines, shortest, gap in ways]
+        if not named:
+            numbered = [(sign, ink, "", now) for sign, ink, _, now in first if now]
+            choices += [(numbered, most, gap, [[""] * len(numbered)]) for gap in (WIDE_GAP, GAP) if numbered]
+        for shown, lines, gap, shortenings in choices:
+            for words in shortenings:
+                texts = _texts([*shown, *rest], [*words, *("" for _ in rest)], gap)
+                ends = _line_ends([len(text) for text in texts], room, gap)
+                if ends is not None and len(ends) <= lines:
+                    return _lines([*shown, *rest], texts, ends, gap)
+    return []
+
+
+def _shortenings(entries: list[Entry], shortest: int) -> list[list[str]]:
+    """Their words, longest first, down to so many letters."""
+    texts = [words for *_, words, _ in entries]
+    lengths = range(max(map(len, texts), default=0), shortest - 1, -1)
+    cut = [_shortened(texts, length) for length in lengths] or [texts]
+    if shortest == SHORTEST and len({words[:BARE] for words in texts}) == len(set(texts)):
+        cut.append([words[:BARE] for words in texts])
+    return cut
 
 
 def _shortened(texts: list[str], longest: int) -> list[str]:
@@ -147,17 +159,36 @@ def _shortened(texts: list[str], longest: int) -> list[str]:
     return cut
 
 
-def _lines(entries: list[Entry], texts: list[str], room: int) -> list[list[Segment]]:
-    lines: list[list[Segment]] = []
-    used = room + 1
-    for (sign, ink, _, now), words in zip(entries, texts, strict=True):
-        text = "".join(f" {part}" for part in (words, now) if part)
-        width = len(sign + text)
-        if used + width > room:
-            lines.append([])
+def _texts(entries: list[Entry], texts: list[str], gap: int) -> list[str]:
+    """Sign, words and number of each; a sign that is no letter stands close to its word where there is little room."""
+    close = {sign for sign, *_ in entries if gap == GAP and not sign.isascii()}
+    return [
+        " ".join(part for part in (sign + words if words and sign in close else f"{sign} {words}".strip(), now) if part)
+        for (sign, _, _, now), words in zip(entries, texts, strict=True)
+    ]
+
+
+def _line_ends(widths: list[int], room: int, gap: int) -> list[int] | None:
+    """After which entry each line ends; None where one has no room by itself."""
+    ends, used = [], 0
+    for index, width in enumerate(widths):
+        if width > room:
+            return None
+        if used and used + gap + width > room:
+            ends.append(index)
             used = 0
-        lines[-1] += [Segment(sign, style_of(ink)), Segment(f"{text}  ")]
-        used += width + 2
+        used += width + (gap if used else 0)
+    return [*ends, len(widths)]
+
+
+def _lines(entries: list[Entry], texts: list[str], ends: list[int], gap: int) -> list[list[Segment]]:
+    lines, start = [], 0
+    for end in ends:
+        line: list[Segment] = []
+        for (sign, ink, *_), text in zip(entries[start:end], texts[start:end], strict=True):
+            line += [Segment(sign, style_of(ink)), Segment(text.removeprefix(sign) + " " * gap)]
+        lines.append(line)
+        start = end
     return lines
 
 
