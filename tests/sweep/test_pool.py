@@ -190,8 +190,8 @@ def test_a_failed_run_is_told_and_gives_exit_code_1(tmp_path, capsys):
     assert "ce-0-s1 failed" in capsys.readouterr().err
 
 
-def test_runs_of_one_worker_have_the_numbers_of_processes_of_their_own(tmp_path, shared_npz, real, forked):
-    grid = Grid(("ce", "sc"), (0.5,), (0,), {**TINY, "dataset": (str(shared_npz),)})
+def test_runs_of_one_worker_have_the_numbers_of_processes_of_their_own(tmp_path, real, forked):
+    grid = Grid(("ce", "sc"), (0.5,), (0,), TINY)
     sweep = SweepFolder.write(tmp_path / "sweep", grid.experiments(), "")
     assert set(do(sweep, jobs=1).values()) == {"finished"}
     name = "sc-0.5-s0"  # the second run of the worker
