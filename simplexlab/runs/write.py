@@ -265,10 +265,20 @@ class RunWriter:
 
     def save_model(self, save: Callable[[Path], None], name: str = folder.MODEL_FILE) -> None:
         """Write `model.keras`, or the projection head: `save` is called with a path that ends in .keras, which then
-        takes the place of the file of that name."""
+        takes the place of the file of that name.
+
+        Raises:
+            RunError: it could not be written.
+            MemoryError: there was not enough of it.
+        """
         path = self.path / name
         with _told(path), replacing(path) as temporary:
-            save(temporary)
+            try:
+                save(temporary)
+            except Exception as error:
+                if refusal := _refusal(error):
+                    raise refusal from None
+                raise
 
     def progress(self, iteration: int) -> None:
         """Note the iteration, free of cost; the next heartbeat tells it."""
@@ -483,6 +493,13 @@ def _told(path: Path) -> Iterator[None]:
         raise RunError(f"cannot write {path}: the run folder was removed while the run was going") from error
     except OSError as error:
         raise RunError(f"cannot write {path}: {reason(error)}") from error
+
+
+def _refusal(error: BaseException | None) -> OSError | MemoryError | None:
+    """What the operating system refused, which libraries bury under what then went wrong while they closed a file."""
+    while error is not None and not isinstance(error, OSError | MemoryError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _overwrite_file(path: Path, data: bytes) -> None:

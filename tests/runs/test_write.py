@@ -486,6 +486,28 @@ class TestReopen:
         with RunWriter.reopen(tmp_path / "a"):
             assert ".0123456789abcdef.tmp.keras" not in names_in(tmp_path / "a")
 
+    @pytest.mark.parametrize(
+        ("refused", "told", "message"),
+        [
+            (OSError(28, "No space left on device"), RunError, r"cannot write .*model.keras: No space left"),
+            (MemoryError(), MemoryError, None),
+            (KeyError("x"), ValueError, "closed file"),
+        ],
+    )
+    def test_what_was_refused_is_told_and_not_what_broke_after_it(self, tmp_path, refused, told, message):
+        def breaks(path):
+            path.write_bytes(b"half")
+            try:
+                raise refused
+            finally:  # as h5py and zipfile do where a file is closed
+                raise ValueError("I/O operation on closed file") from None
+
+        with RunWriter.create(tmp_path, "a", CONFIG, total=100) as writer:
+            before = names_in(writer.path)
+            with pytest.raises(told, match=message):
+                writer.save_model(breaks)
+            assert names_in(writer.path) == before
+
     def test_the_sequence_goes_on(self, tmp_path):
         with RunWriter.create(tmp_path, "a", CONFIG, total=1) as writer:
             writer.set_status("stopped")
