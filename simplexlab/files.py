@@ -196,9 +196,22 @@ def is_temporary(name: str) -> bool:
 
 def reason(error: OSError) -> str:
     """Why the operating system refused, and what helps where something does."""
+    if is_working_folder_gone(error):
+        return "the working directory was deleted; change to one that exists"
     told = error.strerror or str(error) or type(error).__name__
     advice = ADVICE.get(error.errno)
     return f"{told}; {advice}" if advice else told
+
+
+def is_working_folder_gone(error: OSError) -> bool:
+    """Whether what was not found lies in a working directory that was deleted."""
+    if error.errno != errno.ENOENT or (error.filename and os.path.isabs(error.filename)):
+        return False
+    try:
+        os.getcwd()
+    except OSError:
+        return True
+    return False
 
 
 def write_all(descriptor: int, content: bytes) -> None:

@@ -166,3 +166,13 @@ def test_a_reason_comes_with_what_helps():
     )
     assert reason(OSError(errno.EACCES, "Permission denied")) == "Permission denied"
     assert reason(OSError()) == "OSError"
+
+
+def test_a_working_directory_that_is_gone_is_the_reason(tmp_path, monkeypatch):
+    missing = [FileNotFoundError(errno.ENOENT, "No such file", name) for name in ("x", None, str(tmp_path / "x"))]
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    assert [reason(error) for error in missing] == ["No such file"] * 3
+    (tmp_path / "gone").rmdir()
+    told = "the working directory was deleted; change to one that exists"
+    assert [reason(error) for error in missing] == [told, told, "No such file"]

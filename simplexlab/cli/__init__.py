@@ -1,8 +1,6 @@
 """The command line: what happens before a command, and how each of its ends is told."""
 
-import errno
 import gc
-import os
 import re
 import signal
 import sys
@@ -10,7 +8,7 @@ import sys
 from simplexlab.after_import import after_import, import_without_optional
 from simplexlab.asides import asides
 from simplexlab.errors import RunError, UsageError
-from simplexlab.files import reason
+from simplexlab.files import is_working_folder_gone, reason
 from simplexlab.memory import has_address_limit
 from simplexlab.text import one_line, open_standard_streams, printable_output
 
@@ -68,8 +66,8 @@ def run() -> None:
 
 def tell(error: OSError) -> str:
     """What the operating system refused, in one line: the file, and why."""
-    if error.filename is None and error.errno == errno.ENOENT and not _has_working_folder():
-        return "the working directory was deleted; change to one that exists"
+    if is_working_folder_gone(error):
+        return reason(error)
     file = error.filename.decode(errors="replace") if isinstance(error.filename, bytes) else error.filename
     return (f"{file}: " if file is not None else "") + reason(error)
 
@@ -99,14 +97,6 @@ def _refuse_empty(arguments: list[str]) -> None:
         else:
             continue
         raise UsageError(f"{what} is empty; give it a value or leave it out")
-
-
-def _has_working_folder() -> bool:
-    try:
-        os.getcwd()
-    except OSError:
-        return False
-    return True
 
 
 def _fail(message: str, code: int) -> int:

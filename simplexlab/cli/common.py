@@ -13,7 +13,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from simplexlab.errors import RunError, UsageError
-from simplexlab.files import reason
+from simplexlab.files import is_working_folder_gone, reason
 from simplexlab.text import UNPRINTABLE
 
 
@@ -70,7 +70,8 @@ def output_errors(path: str | Path, takes: str) -> Iterator[None]:
         yield
     except OSError as error:
         told = f"cannot write {path}: {reason(error)}"
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL):
+        ill_named = error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.EINVAL)
+        if ill_named and not is_working_folder_gone(error):
             raise UsageError(f"{told}; --output takes {takes}") from None
         raise RunError(told) from error
 

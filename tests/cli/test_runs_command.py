@@ -249,6 +249,10 @@ class TestList:
         told = "simplexlab: the working directory was deleted; change to one that exists\n"
         assert simplexlab("runs") == (1, "", told)
         assert simplexlab("runs", "show", "a") == (1, "", told)
+        for words in (("figure", 3, "--output", "x"), ("sweep", "--seeds", 1), ("bound", "ce")):
+            code, out, error = simplexlab(*words)
+            assert (code, out) == ((2, "") if words[0] == "bound" else (1, ""))
+            assert ("the working directory was deleted; change to one that exists" in error) == (code == 1)
 
     def test_no_tensorflow(self, run_dir):
         code = (
