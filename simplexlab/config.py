@@ -146,7 +146,9 @@ class Experiment:
     jit: bool | None = option(None, "Compile the steps with XLA; by default on one GPU, for runs that repay it.")
     deterministic: bool = option(False, "Bit for bit the same numbers on a GPU too, where that takes slower kernels.")
     overlap: bool | None = option(
-        None, "Evaluate and write checkpoints while the next steps are computed; by default where a GPU computes them."
+        None,
+        "Evaluate and write checkpoints while the next steps are computed; by default where a GPU or several threads "
+        "compute them.",
     )
     threads: int | None = option(None, "CPU threads; by default every core.", minimum=1, maximum=1024)
     run_dir: str = option("runs", "Folder that holds the runs.")

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -331,8 +332,13 @@ class Session:
 
 
 def overlaps(experiment: Experiment, devices: Sequence[str], callbacks: "Sequence[keras.callbacks.Callback]") -> bool:
-    """Whether a run evaluates and writes beside its steps: as asked, or where a GPU computes while the CPU is free."""
-    wanted = devices[0].startswith("GPU") if experiment.overlap is None else experiment.overlap
+    """Whether a run evaluates and writes beside its steps: as asked, or where these leave a processor idle.
+
+    A GPU does, and steps of several threads on a CPU, which wait for each other.
+    """
+    wanted = experiment.overlap
+    if wanted is None:
+        wanted = devices[0].startswith("GPU") or (experiment.threads or os.cpu_count() or 1) > 1
     # Others may look at the model, which has gone on by then, or end the run.
     only_logs = all(getattr(callback, "reads_logs_only", False) for callback in callbacks)
     return wanted and only_logs and not experiment.until_fit

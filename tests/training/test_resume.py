@@ -330,8 +330,10 @@ def test_a_run_that_diverges_beside_an_evaluation_tells_both_in_order(options, t
 def test_what_goes_on_beside_the_steps_follows_the_device_and_who_looks():
     quiet, looking = Ends(), keras.callbacks.Callback()
     assert overlaps(Experiment(), ["GPU:0"], [quiet])
-    assert not overlaps(Experiment(), ["CPU:0"], [quiet])
-    assert overlaps(Experiment(overlap=True), ["CPU:0"], [quiet])
+    assert overlaps(Experiment(threads=2), ["CPU:0"], [quiet])
+    assert not overlaps(Experiment(threads=1), ["CPU:0"], [quiet])
+    assert overlaps(Experiment(threads=1, overlap=True), ["CPU:0"], [quiet])
+    assert not overlaps(Experiment(threads=2, overlap=False), ["CPU:0"], [quiet])
     assert not overlaps(Experiment(overlap=False), ["GPU:0"], [quiet])
     assert not overlaps(Experiment(), ["GPU:0"], [quiet, looking])
     assert not overlaps(Experiment(until_fit=True), ["GPU:0"], [quiet])
