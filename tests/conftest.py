@@ -20,6 +20,8 @@ import pytest
 gc.set_threshold(50_000)  # TensorFlow's graphs are many objects, which a search for cycles goes through each time
 if "PYTEST_XDIST_WORKER" in os.environ:  # before numpy is imported: workers that wait for each other's threads are slow
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# What XLA compiles, for TensorFlow and for JAX, runs for milliseconds: its compiler is not to optimise for seconds.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 
 import numpy as np  # noqa: E402
 
@@ -27,6 +29,19 @@ from simplexlab.after_import import after_import, import_without_optional  # noq
 
 import_without_optional()  # as in a process of the command line
 after_import("keras", gc.freeze)
+
+
+def _execute_graphs_as_they_are():
+    """Leave out TensorFlow's rewriting of graphs, a fifth of what a run of a few steps costs.
+
+    In the processes of the tests alone: those that they start, and those of `forked`, rewrite as ever.
+    """
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
+after_import("tensorflow", _execute_graphs_as_they_are)
 
 
 @pytest.hookimpl(optionalhook=True)
