@@ -72,6 +72,8 @@ class EventFiles(keras.callbacks.Callback):
         except tf.errors.OpError as error:
             full = isinstance(error, tf.errors.ResourceExhaustedError)
             reason = "No space left on device" if full else error.message
+            if not self.folder.parent.is_dir():
+                reason = "the run folder was removed while the run was going"
             raise RunError(f"cannot write the event files in {self.folder}: {reason}") from error
 
     def _writer(self, part: str) -> tf.summary.SummaryWriter:

@@ -105,7 +105,8 @@ class SimplexLab(App[None]):
     .-projector Panels.-single > Grid { grid-size: 1; }
     .-projector Panels.-single Panel.-projected { display: none; }
     .-projector Panels.-single Panel.-active { display: block; }
-    .-projector .excess, .-projector .memorisation { display: none; }
+    .-projector .excess, .-projector .memorisation, .-projector .from-2 { display: none; }
+    .-projector.-low .-chosen { display: block; }
     """
     MODES: ClassVar = {"runs": RunsScreen}
     DEFAULT_MODE = "runs"

@@ -179,3 +179,19 @@ def test_on_a_low_screen_the_chosen_panel_has_the_height(demo):
             await pilot.press("escape")
 
     drive(demo, steps, size=(80, 24))
+
+
+@pytest.mark.parametrize(("size", "wanted"), [((140, 45), {"configuration", "errors"}), ((80, 24), {"memorisation"})])
+def test_the_projector_fills_the_screen(tmp_path, size, wanted):
+    pair(tmp_path, flipped_as_given=0.3, flipped_as_true=0.5, flipped_as_other=0.2)
+
+    async def steps(pilot):
+        screen = await open_duel(pilot)
+        await pilot.press("v", "v", "v", "p")  # where the screen is low, on to the last panel
+        await pilot.pause(0.3)
+        shown = [panel for panel in screen.query(Panel) if panel.size.area]
+        assert {panel.id.rpartition("-")[0] for panel in shown} == wanted
+        below = screen.query_one("#verdict").region.y
+        assert max(panel.region.bottom for panel in shown) == below
+
+    drive(tmp_path, steps, size=size)

@@ -8,9 +8,10 @@ import pytest
 from textual.widgets import Digits
 from tui_helpers import drive, open_run, until
 
-from simplexlab.tui.views.charts import ChartSpec, Series
+from simplexlab.tui.views.charts import ChartSpec, Matrix, Series
 from simplexlab.tui.widgets.big_numbers import BigNumbers
 from simplexlab.tui.widgets.chart import Chart
+from simplexlab.tui.widgets.heat_map import _matrix
 from simplexlab.tui.widgets.picture import Picture, arrange
 from simplexlab.tui.widgets.raster import Canvas
 
@@ -211,3 +212,19 @@ def test_big_numbers_give_way_whole(tmp_path):
             assert all(box.region.right <= numbers.content_region.right for box in boxes)
 
     drive(tmp_path / "none", steps)
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_classes_of_a_matrix_are_named_where_each_has_a_line(plain):
+    shown = Matrix("given → nearest", np.eye(10), "16.2% off")
+    for width, rows, high in ((60, 11, 1), (60, 32, 3)):
+        title, above, *lines = [line.plain for line in _matrix(shown, width, rows, True, plain)]
+        assert title == "given → nearest, 16.2% off"
+        assert above.split() == [str(label) for label in range(10)]
+        assert [line[0] for line in lines if line[0] != " "] == [str(label) for label in range(10)]
+        assert len(lines) == 10 * high
+        for label, line in enumerate(lines[high // 2 :: high]):
+            assert line[0] == str(label)
+            assert not plain or line[above.index(str(label))] == "@"  # of the diagonal
+    assert [line.plain[0] for line in _matrix(shown, 60, 4, True, plain)[1:3]] != ["0", "1"]
+    assert "16.2%" in _matrix(shown, 15, 4, True, plain)[0].plain

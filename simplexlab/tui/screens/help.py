@@ -25,15 +25,16 @@ equilateral triangle; cosines −1/(K−1)). At the optimum of cross-entropy (CE
 **Orthogonal frame**: K orthogonal directions. An encoder that ends in a **ReLU** has no negative numbers, so its
 optimum is this frame, not the simplex. The difference in loss is the **ReLU floor**.
 
-**Bound**: a value that is proven to be the least a loss can take. **Excess**: loss − bound; 0 exactly at the optimum.
-The excess of SC is the *paired* one: every batch less the value of the simplex on that batch's own labels. A bound is
-called approximate where labels are not balanced or no simplex fits the dimension.
+**Bound**: a value that is proven to be the least a loss can take for the labels, norms and dimension of the run; where
+it cannot be taken, or norms differ, that stands beside it. **Excess**: loss − bound; 0 exactly at an optimum. The
+excess of SC is the *paired* one: every batch less the value of the optimum on that batch's own labels.
 
 **γ**, angular similarity: 1 for the same direction, 0.5 at a right angle, 0 for opposite directions.
 
 **How far** (▰▰▱▱▱): the largest |γ − γ*| over all pairs of class means, γ* at the simplex or, under a ReLU, at the
-orthogonal frame, as a share of 1 − γ*. 0 % is the optimum; at 100 % two class means point the same way. The mean of γ
-says nothing of it: centring alone sets that.
+orthogonal frame, or where labels are unbalanced at their own optimum, as a share of 1 − γ*. 0 % is the optimum; at
+100 % two class means point the same way. The mean of γ says nothing of it: centring alone sets that. Some losses are
+least at many angles, or it is not known where: then there is no bar, and the brackets in the picture are a guide.
 
 **Gram matrix**: the cosines between class means. *Centred*: after the mean of the class means is taken away, which
 turns an orthogonal frame into a simplex; *uncentred* shows what the ReLU does.

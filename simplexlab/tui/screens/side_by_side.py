@@ -79,7 +79,7 @@ class SideBySide(ReplayScreen):
                     configuration, *charts = self.PANELS
                     yield Panel("Configuration", Chart(), id=f"{configuration}-{index}", classes="configuration")
                     for start in range(0, len(charts), 2):
-                        with Horizontal(classes="charts", id=f"charts-{start}-{index}"):
+                        with Horizontal(classes=f"charts from-{start}", id=f"charts-{start}-{index}"):
                             for name in charts[start : start + 2]:
                                 yield Panel(
                                     name.capitalize(), Chart(), id=f"{name}-{index}", classes=name, said=name != "loss"

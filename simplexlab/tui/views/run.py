@@ -249,7 +249,7 @@ def gram_matrices(geometry: dict[str, np.ndarray] | None) -> HeatMapSpec:
 
 def confusion(geometry: dict[str, np.ndarray] | None) -> tuple[HeatMapSpec, str]:
     """Of the sampled points of each class, the share that is nearest to each class mean; and what stands out."""
-    title, arrays = "Confusion: class of a point, nearest class mean", geometry or {}
+    title, arrays = "Confusion: given class, nearest mean", geometry or {}
     means, sample, labels = (arrays.get(key) for key in ("class_means", "sample", "sample_labels"))
     if means is None or sample is None or labels is None or not len(sample) or means.ndim != 2:
         return HeatMapSpec(title, unit="share", low=0), "no points were recorded"

@@ -7,15 +7,20 @@ from rich.style import Style
 from rich.text import Text
 
 from simplexlab.tui.views.charts import Matrix
+from simplexlab.tui.views.configuration import class_marker
 from simplexlab.tui.widgets.palette import colour, diverging
 from simplexlab.tui.widgets.picture import WAITING, Picture
 
 SHADES = "≡=- .:+*#@"
 GAP = 2
+BESIDE = 2  # columns of the names of rows
 
 
 class HeatMap(Picture):
-    """Draws a `HeatMapSpec`: blue below 0, orange above; without colour a character each tenth of the range."""
+    """Draws a `HeatMapSpec`: blue below 0, orange above; without colour a character each tenth of the range.
+
+    Columns have the names of their classes above them where there is a line for it, rows where each has one.
+    """
 
     def paint(self, width: int, height: int) -> list[list[Segment]]:
         """The matrices side by side, each under its name and the number that sums it up."""
@@ -42,18 +47,30 @@ def _matrix(shown: Matrix, width: int, rows: int, dark: bool, plain: bool) -> li
     if rows < 1 or width < 1:
         return [title]
     down = 1 if plain else 2  # values above each other in one cell
+    named = (rows - 1) * down >= classes and (width - BESIDE) // (2 if plain else 1) >= classes
+    rows -= named
+    beside = BESIDE if named and rows * down // classes >= down else 0  # each class has a line
+    width -= beside
     cells = min(width // 2, rows * down) if plain else min(width, rows * down)
     columns, lines = (classes, classes) if cells >= classes else (cells, cells)
     shown = _shrink(matrix, lines, columns)
     high = max(1, rows * down // lines)
     wide = max(1, min(width // columns, 2 * high))
     shown = np.repeat(np.repeat(shown, high, axis=0), wide, axis=1)
-    return [title, *(_plain_line(row) for row in shown)] if plain else [title, *_coloured(shown, dark)]
+    made = [_plain_line(row) for row in shown] if plain else _coloured(shown, dark)
+    if not named:
+        return [title, *made]
+    names = [class_marker(label) for label in range(classes)]
+    muted = colour("muted", dark)
+    places = {(label * high + (high - 1) // 2) // down: name for label, name in enumerate(names)} if beside else {}
+    above = "".join(" " * ((wide - 1) // 2) + name + " " * (wide - 1 - (wide - 1) // 2) for name in names)
+    labelled = [Text(places.get(row, "").ljust(beside), muted).append_text(line) for row, line in enumerate(made)]
+    return [title, Text(" " * beside + above, muted, no_wrap=True), *labelled]
 
 
 def _title(name: str, now: str, width: int) -> str:
     """The name with the number; where there is no room the words go, the number stays."""
-    number = now.split()[-1]
+    number = next((part for part in now.split() if any(map(str.isdigit, part))), now)
     words = (f"{name}, {now}", f"{name} {number}", f"{name[:4]}… {number}", number)
     return next((one for one in words if len(one) <= width), "")
 
