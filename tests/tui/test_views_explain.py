@@ -31,11 +31,11 @@ def test_no_bar_says_how_far_one_of_many_optima_is():
     )
     assert explain.how_far(line) is None
     assert explain.configuration(line) == (
-        "classes are spread (γ within 0.9); class means at many angles are optimal: those drawn (simplex) are 81% away"
+        "classes are spread (γ within 0.9); many angles are optimal; the simplex drawn is 81% away"
     )
     assert explain.excess(line) == "excess 0 is left to train: 0 at the simplex, and at others"
     words = look_for("configuration", line, None, "")
-    assert "Class means at many angles are optimal; the simplex in the picture, from which they are 81% away" in words
+    assert "Many angles are optimal; the simplex in the picture, from which they are 81% away" in words
     assert "0 at the simplex, and at others." in look_for("excess", line, None, "").lower()
 
 
@@ -44,7 +44,7 @@ def test_a_bound_that_nothing_is_known_to_take_has_no_distance():
     line = record(loss=1.0, bound=0.0, excess=1.0, **said)
     assert explain.how_far(line) is None
     assert explain.configuration(line).endswith(
-        "the optimal class means are not known: those drawn (regular simplex) are 0% away"
+        "the optimal angles are not known; the regular simplex drawn is 0% away"
     )
     assert explain.excess(line) == "excess 1 is left to train: no configuration is known where it is 0"
     assert "No configuration is known where it is 0." in look_for("excess", line, None, "")

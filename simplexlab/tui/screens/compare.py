@@ -22,7 +22,7 @@ from simplexlab.tui.views import explain
 from simplexlab.tui.views import run as views
 from simplexlab.tui.views.charts import MARKERS
 from simplexlab.tui.views.configuration import configuration_chart
-from simplexlab.tui.views.explain import FAR
+from simplexlab.tui.views.explain import FAR, NOT_PINNED
 from simplexlab.tui.views.records import going_to, is_pinned, key_of, option, time_to_fit, unit_of
 from simplexlab.tui.views.table import fit, progress, shortened
 from simplexlab.tui.widgets.chart import Chart
@@ -169,8 +169,10 @@ class CompareScreen(FollowingScreen):
         inks = self._inks()
         units = {unit_of(self.runs[name]) for name, records in shown if records}
         for key, (title, label, field, log) in LINKED.items():
-            words = UNITS if key == "loss" and len(units) > 1 else FAR if key == "far" else ""
-            self.query_one(f"#{key}", Panel).show(views.overlay(title, label, shown, field, log, total, inks), words)
+            spec = views.overlay(title, label, shown, field, log, total, inks)
+            far = FAR if any(len(series.x) for series in spec.series) or not units else NOT_PINNED
+            words = UNITS if key == "loss" and len(units) > 1 else far if key == "far" else ""
+            self.query_one(f"#{key}", Panel).show(spec, words)
         for panel, statistic in self.statistics.items():
             row = self.rows[statistic]
             fields = {key_of(records, row.key) for _, records in shown if records}

@@ -24,6 +24,7 @@ ROUNDING = 1e-9  # of a loss: optimisers of free points stop within it of their 
 WAITING = "nothing was evaluated yet"
 LOST = "the numbers of this iteration are not in metrics.jsonl"
 FAR = "largest deviation of γ between class means from its optimum; 0: at it, 1: two class means coincide"
+NOT_PINNED = "no single optimum is known for these runs"
 NO_BOUND = "no bound is known for this loss"
 
 
@@ -175,8 +176,8 @@ def distance(record: Record | None) -> str:
 def unpinned(record: Record) -> str:
     """Why no bar says how far the class means are."""
     if record.get("optimum_is_unique") is False:
-        return "class means at many angles are optimal"
-    return "the optimal class means are not known"
+        return "many angles are optimal"
+    return "the optimal angles are not known"
 
 
 def configuration(record: Record | None) -> str:
@@ -189,7 +190,7 @@ def configuration(record: Record | None) -> str:
         spread = "all points have one direction"
     far = how_far(record)
     if far is None and not is_pinned(record) and (drawn := distance_from_drawn(record)) is not None:
-        return f"{spread}; {unpinned(record)}: those drawn ({optimum_name(record)}) are {drawn:.0%} away"
+        return f"{spread}; {unpinned(record)}; the {optimum_name(record)} drawn is {drawn:.0%} away"
     if far is None:
         dimension = value(record, "dimension")
         if dimension is not None and classes > dimension:
