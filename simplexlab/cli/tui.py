@@ -80,6 +80,8 @@ def import_numpy() -> None:
 def needs_plain() -> bool:
     """Whether the terminal has neither the colours nor the characters of the pictures."""
     encoding = (getattr(sys.__stdout__, "encoding", None) or "").lower().replace("-", "")
+    if os.environ.get("LC_ALL") in ("C", "POSIX"):  # Python writes UTF-8 all the same
+        return True
     return os.environ.get("TERM") in ("linux", "dumb", "vt100", "vt220") or encoding not in ("utf8", "utf16", "utf32")
 
 

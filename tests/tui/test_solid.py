@@ -373,8 +373,11 @@ def test_an_end_that_is_asked_for_leaves_nothing_behind(number, tmp_path):
 )
 def test_poor_terminals_are_plain_by_themselves(terminal, encoding, plain, monkeypatch):
     monkeypatch.setenv("TERM", terminal)
+    monkeypatch.delenv("LC_ALL", raising=False)
     monkeypatch.setattr(sys, "__stdout__", types.SimpleNamespace(encoding=encoding))
     assert needs_plain() == plain
+    monkeypatch.setenv("LC_ALL", "C")
+    assert needs_plain()
 
 
 def test_runs_that_are_started_keep_the_threads_that_their_user_wants(monkeypatch):
