@@ -211,5 +211,4 @@ def test_import_where_the_data_folder_is_a_file(simplexlab, small_cifar10, tmp_p
     small_cifar10.register(monkeypatch)
     (tmp_path / "data").write_text("a file")
     code, _, err = simplexlab("data", "import", "cifar10", small_cifar10.archive, "--data-dir", tmp_path / "data")
-    assert code == 1
-    assert "could not be prepared" in err
+    assert (code, err) == (2, f"simplexlab: --data-dir {tmp_path / 'data'} is a file and not a folder\n")
