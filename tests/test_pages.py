@@ -127,7 +127,7 @@ def test_the_reference_has_every_public_part():
 
 
 def test_the_readme_and_ci_test_with_the_same_command():
-    command = r"pip install '\.\[test\]' && \S+/pytest -n 2"
+    command = r"pip install '\.\[test\]' && \S+/pytest -n 3"
     assert re.search(command, (ROOT / "README.md").read_text())
     in_ci = command.replace("pip install", 'pip" install --quiet').replace(r"\S+/pytest", r'\S+/pytest"')
     assert re.search(in_ci, (ROOT / ".ci" / "run").read_text())
