@@ -11,9 +11,8 @@ from simplexlab.tui.launch import Launch
 from simplexlab.tui.screens.side_by_side import SideBySide
 from simplexlab.tui.views import explain
 from simplexlab.tui.views import run as views
-from simplexlab.tui.views.configuration import configuration_chart
 from simplexlab.tui.views.guess import read_guess, score, verdict
-from simplexlab.tui.views.records import is_pinned, option
+from simplexlab.tui.views.records import option, reached
 from simplexlab.tui.widgets.panel import Panel
 
 ENDED = ("finished", "stopped", "diverged", "failed")
@@ -60,15 +59,8 @@ class DuelScreen(SideBySide):
         objective = of_run(run.config)
         fitted, total = self.fit_of(feed), self._last
         guess = read_guess(run.path)
-        configuration = configuration_chart(
-            self.geometry(feed, at),
-            self.yaw,
-            self.pitch,
-            reach=feed.reach,
-            trail=feed.trail(at),
-            pinned=is_pinned(record),
-        )
-        shown = run.status.iteration if at is None else at
+        configuration = self.configuration(feed, at, record)
+        shown = reached(run, records) if at is None else at
         where = f"{shown} of {run.status.total}"
         titles = [
             f"{objective.title}  {part}{where}" for part in (f"{run.name}  {run.status.state}  ", f"{run.name}  ", "")

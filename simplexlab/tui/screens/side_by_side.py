@@ -12,9 +12,10 @@ from textual.widgets import Static
 
 from simplexlab.tui.feed import RunFeed
 from simplexlab.tui.screens.replay import SLIDER_KEYS, ReplayScreen
-from simplexlab.tui.views.configuration import depth_of
+from simplexlab.tui.views.charts import ChartSpec
+from simplexlab.tui.views.configuration import configuration_chart, depth_of
 from simplexlab.tui.views.events import events_of
-from simplexlab.tui.views.records import big_numbers, time_to_fit
+from simplexlab.tui.views.records import big_numbers, is_pinned, time_to_fit
 from simplexlab.tui.widgets.big_numbers import BigNumbers
 from simplexlab.tui.widgets.chart import Chart
 from simplexlab.tui.widgets.keys import Keys
@@ -103,6 +104,17 @@ class SideBySide(ReplayScreen):
             record: its metrics line.
         """
         raise NotImplementedError
+
+    def configuration(self, feed: RunFeed, at: int | None, record: dict | None) -> ChartSpec:
+        """The chart of a column's configuration, see `draw`."""
+        return configuration_chart(
+            self.geometry(feed, at),
+            self.yaw,
+            self.pitch,
+            reach=feed.reach,
+            trail=feed.trail(at),
+            pinned=is_pinned(record),
+        )
 
     def verdict(self) -> str:
         """One line on both runs."""

@@ -18,8 +18,7 @@ from simplexlab.tui.feed import RunFeed
 from simplexlab.tui.launch import Launch
 from simplexlab.tui.screens.side_by_side import COLUMNS, SideBySide
 from simplexlab.tui.views import explain
-from simplexlab.tui.views.configuration import configuration_chart
-from simplexlab.tui.views.records import age, going_to, is_pinned, kind_of, option, unit_of
+from simplexlab.tui.views.records import age, going_to, kind_of, option, unit_of
 from simplexlab.tui.views.run import loss_chart
 from simplexlab.tui.widgets.choices import Choices
 from simplexlab.tui.widgets.fields import Fields
@@ -177,14 +176,7 @@ class ToyScreen(SideBySide):
         """Configuration and loss."""
         panel = self.query_one(f"#configuration-{index}", Panel)
         words = f"{explain.loss(record)}; {explain.configuration(record)}"
-        spec = configuration_chart(
-            self.geometry(feed, at),
-            self.yaw,
-            self.pitch,
-            reach=feed.reach,
-            trail=feed.trail(at),
-            pinned=is_pinned(record),
-        )
+        spec = self.configuration(feed, at, record)
         panel.show(spec, words, f"{feed.run.name} ({feed.run.status.state})")
         loss = loss_chart(list(feed.records), at, going_to(feed.run), unit_of(feed.run), of_run(feed.run.config).colour)
         self.query_one(f"#loss-{index}", Panel).show(loss)

@@ -3,6 +3,7 @@
 import math
 import shlex
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -72,6 +73,17 @@ def optimum_name(record: dict[str, Any] | None) -> str:
         title, _, origin = name.partition(" (")
         return title if is_pinned(record) or not origin else origin.removesuffix(")")
     return "orthogonal frame" if is_relu(record) else "simplex"
+
+
+def reached(run: Run, records: Sequence[dict[str, Any]] = ()) -> int:
+    """The last iteration that is known of a run: its heartbeat may be older than its last evaluation.
+
+    Args:
+        run: as it was read.
+        records: metrics lines that were followed since.
+    """
+    last = records[-1] if records else run.metrics or {}
+    return max(run.status.iteration, last.get("iteration", 0))
 
 
 def is_pinned(record: dict[str, Any] | None) -> bool:

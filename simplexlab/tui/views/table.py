@@ -23,6 +23,7 @@ from simplexlab.tui.views.records import (
     kind_of,
     options_line,
     projection_of,
+    reached,
     repeat_command,
     tolerance,
     value,
@@ -119,7 +120,7 @@ def spark(records: list[dict[str, Any]], key: str, log: bool) -> str:
 
 def progress(run: Run, width: int) -> str:
     """Iterations done as a bar and a number."""
-    done, total = max(run.status.iteration, 0), run.status.total
+    done, total = max(reached(run), 0), run.status.total
     full = round(width * min(done / total, 1.0)) if total > 0 else 0
     return "━" * full + "╌" * (width - full) + f" {done}"
 
