@@ -121,14 +121,12 @@ class _Layers:
         )
 
     def convolve(self, x, filters: int, size: int, stride: int = 1):
-        # Keras pads an image of even size at stride 2 on the far side only; PyTorch pads both.
-        if stride > 1 and size > 1:
-            x = keras.layers.ZeroPadding2D(size // 2, FORMAT, dtype=self.policy)(x)
         return FastConvolution(
             filters,
             size,
             stride,
-            padding="valid" if stride > 1 else "same",
+            padding="same",
+            symmetric=True,
             data_format=FORMAT,
             use_bias=False,
             kernel_initializer=self._kernel(),

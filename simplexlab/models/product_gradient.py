@@ -7,14 +7,15 @@ def convolve_with_product_gradient(images, kernel, stride: int = 1):
     """Convolve with a 3×3 kernel by `tf.nn.conv2d`; the kernel's gradient is made of matrix products.
 
     Args:
-        images: (b, height, width, channels); height and width are known, at stride 2 even and at least 4.
+        images: (b, height, width, channels); height and width are known, at stride 2 even.
         kernel: (3, 3, channels, filters) of the same dtype.
-        stride: 1, with one pixel of zeros on every side, or 2, without.
+        stride: 1 or 2; with one pixel of zeros on every side.
 
     Returns:
-        (b, height, width, filters) of the same dtype; at stride 2 (b, height/2 − 1, width/2 − 1, filters).
+        (b, height/stride, width/stride, filters) of the same dtype.
     """
-    padding, kernel_gradient = {1: ("SAME", _kernel_gradient), 2: ("VALID", _kernel_gradient_by_two)}[stride]
+    kernel_gradient = {1: _kernel_gradient, 2: _kernel_gradient_by_two}[stride]
+    padding = [[0, 0], [1, 1], [1, 1], [0, 0]]
 
     @tf.custom_gradient
     def convolve(images, kernel):
@@ -50,6 +51,7 @@ def _overlap(inputs, outputs, shift: int, axis: int):
 
 def _kernel_gradient_by_two(images, upstream):
     """At stride 2: four products. An output sees a block of 2×2 inputs, and of the blocks behind it the near pixels."""
+    images = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]])
     (height, width, channels), filters = images.shape[1:], upstream.shape[3]
     blocks = tf.reshape(images, (tf.shape(images)[0], height // 2, 2, width // 2, 2, channels))
     blocks = tf.transpose(blocks, (1, 3, 0, 2, 4, 5))

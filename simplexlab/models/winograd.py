@@ -4,15 +4,9 @@ Winograd's F(4×4, 3×3), Lavin & Gray, "Fast Algorithms for Convolutional Neura
 4×4 outputs is Aᵀ[(G g Gᵀ) ⊙ (Bᵀ d B)]A, with d the 6×6 inputs that it sees and g the kernel.
 """
 
-import math
-
 import numpy as np
 import tensorflow as tf
 
-# Measured on two cores: see tests/benchmarks/README.md.
-LARGEST_KERNEL_IN_PARTS = 128  # channels; every part reads the whole transformed kernel
-PART_SIZE = 2**18  # numbers in the images of a part, so that they and their transforms stay in the cache
-MOST_PARTS = 8  # each is a piece of graph
 TILE = 4
 INPUT_TRANSFORM = np.array(  # Bᵀ
     [
@@ -42,24 +36,11 @@ def convolve_by_winograd(images, kernel):
     channels, filters = kernel.shape[2:]
     transform = tf.constant(np.kron(KERNEL_TRANSFORM, KERNEL_TRANSFORM), images.dtype)
     kernels = tf.reshape(transform @ tf.reshape(kernel, (9, channels * filters)), (POINTS**2, channels, filters))
-    count = _parts(images.shape, filters)
-    if count == 1:
-        return _convolve_part(images, kernels)
-    sizes = [len(part) for part in np.array_split(range(images.shape[0]), count)]
-    return tf.concat([_convolve_part(part, kernels) for part in tf.split(images, sizes)], 0)
+    return _convolve(images, kernels)
 
 
-def _parts(image_shape: tuple[int | None, ...], filters: int) -> int:
-    """In how many parts a batch is convolved faster than as a whole."""
-    number, *lengths = image_shape
-    if not number or max(lengths[-1], filters) > LARGEST_KERNEL_IN_PARTS:
-        return 1
-    parts = math.ceil(number * math.prod(lengths) / PART_SIZE)
-    return min(parts, number) if parts <= MOST_PARTS else 1
-
-
-@tf.function(autograph=False)  # the parts of a batch, and layers of one shape, are traced once
-def _convolve_part(images, kernels):
+@tf.function(autograph=False)  # layers of one shape are traced once
+def _convolve(images, kernels):
     """Winograd's convolution with transformed kernels, shape (36, channels, filters)."""
     number, (height, width, channels), filters = tf.shape(images)[0], images.shape[1:], kernels.shape[2]
     down, across = height // TILE, width // TILE
