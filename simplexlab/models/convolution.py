@@ -9,12 +9,12 @@ import keras
 import tensorflow as tf
 
 from simplexlab.models.product_gradient import convolve_with_product_gradient
-from simplexlab.models.products import convolve_as_dense, convolve_by_patches, convolve_every_other_pixel
+from simplexlab.models.products import convolve_as_dense, convolve_by_patches
 from simplexlab.models.winograd import TILE, convolve_by_winograd
 
 # Where the products are faster, measured on two cores: see tests/benchmarks/README.md.
 WINOGRAD_CHANNELS = {32: 128, 8: 64}  # by the longest side
-PATCHES_LONGEST_SIDE = 8
+PATCHES_LONGEST_SIDE = 14
 DENSE_LONGEST_SIDE = 2
 PRODUCT_GRADIENT_CHANNELS = {1: 256, 2: 64}  # by stride, in bfloat16
 
@@ -31,8 +31,8 @@ class FastConvolution(keras.layers.Conv2D):
       by Winograd's F(4×4, 3×3), which needs a quarter of the multiplications, from 128 channels on both sides; from 64
       for up to 8×8 pixels. In float32 its rounding error is about 1e-5 of the largest output, where the direct sum has
       1e-6;
-    - 3×3 kernels and one or 2×2 pixels, and with stride 2 up to 8×8 pixels of even sides: one product;
-    - 1×1 kernels with stride 2 and images of even sides: one product.
+    - 3×3 kernels and up to 2×2 pixels, and with stride 2 up to 14×14 pixels: one product;
+    - 1×1 kernels with stride 2: one product.
 
     In bfloat16 the gradient of 3×3 kernels is made of products, from 256 channels with stride 1 and from 64 with stride
     2 and images of even sides, and 1×1 kernels are taken as above. A processor that does not multiply bfloat16 faster
@@ -104,18 +104,19 @@ def faster_convolution(
     sides, size, fewest = image_shape[1:3], tuple(kernel_shape[:2]), min(kernel_shape[2:])
     if None in sides or dtype not in ("float32", "float64", "bfloat16"):
         return None
-    even, longest = all(side % 2 == 0 for side in sides), max(sides)
+    longest = max(sides)
+    by_patches = partial(convolve_by_patches, stride=stride)
     if size == (1, 1):
-        return convolve_every_other_pixel if stride == 2 and even else None
+        return by_patches if stride == 2 else None
     if size != (3, 3):
         return None
     if dtype == "bfloat16":
-        fits = fewest >= PRODUCT_GRADIENT_CHANNELS[stride] and (even or stride == 1)
+        fits = fewest >= PRODUCT_GRADIENT_CHANNELS[stride] and all(side % stride == 0 for side in sides)
         return partial(convolve_with_product_gradient, stride=stride) if fits else None
     if longest <= DENSE_LONGEST_SIDE:
         return partial(convolve_as_dense, stride=stride)
     if stride == 2:
-        return convolve_by_patches if even and longest <= PATCHES_LONGEST_SIDE else None
+        return by_patches if longest <= PATCHES_LONGEST_SIDE else None
     enough = [channels for side, channels in WINOGRAD_CHANNELS.items() if longest <= side]
     fits = enough and fewest >= min(enough) and all(side % TILE == 0 for side in sides)
     return convolve_by_winograd if fits else None
