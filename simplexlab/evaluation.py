@@ -1,5 +1,6 @@
 """What one pass of cached representations says: errors, loss against its bound, geometry. numpy only, no TensorFlow."""
 
+import contextlib
 import warnings
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -372,6 +373,12 @@ def memorisation(predicted: np.ndarray, given: np.ndarray, clean: np.ndarray) ->
 
 def _share(chosen: np.ndarray) -> float | None:
     return float(chosen.mean()) if len(chosen) else None
+
+
+def import_probe() -> None:
+    """Import what `linear_probe` needs, so that it need not wait half a second for it; a failure is told there."""
+    with contextlib.suppress(Exception):
+        import sklearn.linear_model  # noqa: F401
 
 
 def linear_probe(values: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, bool]:

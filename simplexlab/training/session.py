@@ -4,6 +4,7 @@ import contextlib
 import logging
 import math
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -15,7 +16,7 @@ import numpy as np
 from simplexlab.asides import AT_ONCE
 from simplexlab.config import Experiment
 from simplexlab.errors import RunError
-from simplexlab.evaluation import Representations, TimeToFit, evaluate, numbers, with_probe
+from simplexlab.evaluation import Representations, TimeToFit, evaluate, import_probe, numbers, with_probe
 from simplexlab.files import reason
 from simplexlab.quiet import quiet_stderr
 from simplexlab.runs import RunWriter, read_run
@@ -67,6 +68,7 @@ class Session:
         self.interrupted = interrupted
         self.beside = Beside()
         self.evaluation: Future | None = None
+        self.imports: threading.Thread | None = None
         self.time_to_fit = TimeToFit(experiment.tolerance)
         self.batch_losses: list[float] = []
         self.record: dict[str, Any] = {}
@@ -195,6 +197,9 @@ class Session:
             self.writer.progress(iteration)
             self.callbacks.on_train_batch_end(iteration, {"loss": float(losses.mean())})
             self.beside.settle()
+            if self.overlaps and self.imports is None:  # the first steps are traced, the next leave Python idle
+                self.imports = threading.Thread(target=import_probe, name="imports of the last evaluation")
+                self.imports.start()
 
     def _do(self, job: Callable[[], Any], then: Callable[[Any], None], *, at_once: bool) -> Future | None:
         """Do a job and what follows it, now or beside the steps."""
