@@ -99,7 +99,7 @@ def _print(record: dict[str, Any]) -> None:
         "first step": f"{record['compile_seconds']:.1f} s with tracing",
         "operations a step": f"{record['flops_per_step'] / 1e9:.4g} GFLOP",
         "share of the peak": f"{record['share_of_peak']:.1%} of {record['peak_flops_per_second'] / 1e9:.4g} GFLOP/s "
-        "(large matrix product)",
+        "(large matrix products)",
         "one evaluation": f"{record['evaluation_seconds']:.3g} s, {record['evaluation_overhead']:.1%} of the training "
         f"time at one every {experiment['evaluate_every']} iterations",
         "time": _time(record),

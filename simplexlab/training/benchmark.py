@@ -44,8 +44,7 @@ def benchmark(experiment: Experiment, seconds: float = 10.0) -> dict[str, Any]:
         `steps_per_second` (median over graph calls of up to half a second) and its quartiles, `images_per_second`,
         `compile_seconds` (first call), `flops_per_step` (multiply and add counted apart; the forward pass of the
         encoder with Keras's own layers as TensorFlow counts it, times 3 for forward and backward; the loss is left out;
-        `FastConvolution` does with fewer), `peak_flops_per_second` (best of five products of large square matrices in
-        the same precision on the same device), `share_of_peak`,
+        `FastConvolution` does with fewer), `peak_flops_per_second` (see `matrix_peak`), `share_of_peak`,
         `evaluation_seconds` (encoding train and test set and all statistics), `evaluation_overhead` (that over the time
         of the training steps between two evaluations), `shares` (of the time between two evaluations: `steps`,
         `evaluation`, `checkpoint`, `waiting` for files and callbacks, one after the other as with `--no-overlap`;
@@ -286,19 +285,33 @@ def _bytes(tensor: Any) -> int:
 
 
 def matrix_peak(device: str, precision: str) -> float:
-    """Floating-point operations a second of the product of two large square matrices, best of five, on one device."""
+    """Floating-point operations a second of products of two large square matrices, best of five, on one device.
+
+    A CPU computes as many of them side by side as it takes to have work for all its threads, and bfloat16 in float32
+    where it is no faster in it, as `FastConvolution` does.
+    """
     import tensorflow as tf
 
-    size = MATRIX_SIZES[device.split(":")[0]]
+    from simplexlab.models.convolution import multiplies_bfloat16
+    from simplexlab.training.loop import operators_at_once
+
+    kind = device.split(":")[0]
+    size, products = MATRIX_SIZES[kind], operators_at_once() if kind == "CPU" else 1
+    dtype = precision.replace("tf32", "float32")
+    if dtype == "bfloat16" and kind == "CPU" and not multiplies_bfloat16():
+        dtype = "float32"
     with tf.device(device):
-        a, b = (tf.cast(tf.random.normal((size, size)), precision.replace("tf32", "float32")) for _ in range(2))
-        product = tf.function(lambda a, b: tf.reduce_sum(tf.cast(tf.matmul(a, b)[:1], tf.float32)))
+        *lefts, right = (tf.cast(tf.random.normal((size, size)), dtype) for _ in range(products + 1))
+        product = tf.function(
+            lambda *lefts: [tf.reduce_sum(tf.cast(tf.matmul(a, right)[:1], "float32")) for a in lefts]
+        )
         times = []
         for _ in range(REPEATS + 1):
             began = time.perf_counter()
-            product(a, b).numpy()
+            for value in product(*lefts):
+                value.numpy()
             times.append(time.perf_counter() - began)
-    return 2 * size**3 / min(times[1:])
+    return products * 2 * size**3 / min(times[1:])
 
 
 def _device_names(devices: tuple[str, ...]) -> list[str]:

@@ -69,7 +69,7 @@ class Loop:
         images = math.ceil(self.size / self.replicas)
         limit = max(1, ENCODED_PIXELS[runtime.devices[0][:3]] // math.prod(dataset.image_shape[:2]))
         on_cpu = self.replicas == 1 and runtime.devices[0].startswith("CPU") and not runtime.jit
-        self.side_by_side = _operators_at_once() if on_cpu else 1
+        self.side_by_side = operators_at_once() if on_cpu else 1
         calls = self.side_by_side * math.ceil(images / (limit * self.side_by_side))
         self.encoded_share = math.ceil(images / calls)
         self._chunk = 1
@@ -213,7 +213,7 @@ class Loop:
         return int(tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group))
 
 
-def _operators_at_once() -> int:
+def operators_at_once() -> int:
     """How many calls side by side it takes to have work for all threads: an encoder is a chain of operators.
 
     Of a small network each operator has half of the threads, see `runtime.thread_counts`.

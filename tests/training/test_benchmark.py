@@ -1,5 +1,6 @@
 """The figures of `simplexlab bench`."""
 
+import itertools
 import json
 import sys
 
@@ -7,7 +8,7 @@ import pytest
 
 from simplexlab.config import Experiment
 from simplexlab.errors import RunError, UsageError
-from simplexlab.training.benchmark import _Clock, forward_flops, matrix_peak
+from simplexlab.training.benchmark import MATRIX_SIZES, _Clock, forward_flops, matrix_peak
 from simplexlab.training.beside_torch import TOLERANCE, compare
 from simplexlab.training.beside_torch import _side as sides_real
 
@@ -25,6 +26,27 @@ def test_operations_of_a_forward_pass():
 
 def test_the_peak_is_one_a_cpu_can_have():
     assert 1e8 < matrix_peak("CPU:0", "float32") < 1e14
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_the_peak_counts_the_products_of_all_threads(at_once, monkeypatch):
+    seconds = itertools.count()
+    monkeypatch.setattr("simplexlab.training.loop.operators_at_once", lambda: at_once)
+    monkeypatch.setitem(MATRIX_SIZES, "CPU", 8)
+    monkeypatch.setattr("simplexlab.training.benchmark.time.perf_counter", lambda: next(seconds))
+    assert matrix_peak("CPU:0", "float32") == at_once * 2 * 8**3
+
+
+@pytest.mark.parametrize(("fast", "taken"), [(True, "bfloat16"), (False, "float32")])
+def test_the_peak_in_bfloat16_is_that_of_what_convolutions_compute_in(fast, taken, monkeypatch):
+    import tensorflow as tf
+
+    product, seen = tf.matmul, []
+    monkeypatch.setattr("simplexlab.models.convolution.multiplies_bfloat16", lambda: fast)
+    monkeypatch.setattr(tf, "matmul", lambda a, b: seen.append(a.dtype) or product(a, b))
+    monkeypatch.setitem(MATRIX_SIZES, "CPU", 8)
+    assert matrix_peak("CPU:0", "bfloat16") > 0
+    assert set(seen) == {tf.as_dtype(taken)}
 
 
 def test_the_figures_agree_with_one_another_and_nothing_is_left_behind(tmp_path, tiny_npz, forked):

@@ -64,7 +64,7 @@ def test_a_cpu_encodes_in_calls_side_by_side_what_it_encodes_in_one(monkeypatch)
     encode_part = Loop._encode_part
     monkeypatch.setattr(Loop, "_encode_part", lambda self, start: starts.append(start) or encode_part(self, start))
     one = trained.__wrapped__("ce", False)
-    monkeypatch.setattr(loop_module, "_operators_at_once", lambda: 3)
+    monkeypatch.setattr(loop_module, "operators_at_once", lambda: 3)
     three = trained.__wrapped__("ce", False)
     np.testing.assert_allclose(three[1], one[1], rtol=1e-12)
     assert one[1].shape[0] == 40  # three calls of 14 images: two are padding
