@@ -14,7 +14,7 @@ from simplexlab.models.winograd import TILE, convolve_by_winograd
 
 # Where the products are faster, measured on two cores: see tests/benchmarks/README.md.
 WINOGRAD_CHANNELS = {32: 128, 8: 64}  # by the longest side
-PATCHES_LONGEST_SIDE = 14
+PATCHES_LONGEST_SIDE = 8
 DENSE_LONGEST_SIDE = 2
 PRODUCT_GRADIENT_CHANNELS = {1: 256, 2: 64}  # by stride, in bfloat16
 
@@ -31,7 +31,7 @@ class FastConvolution(keras.layers.Conv2D):
       by Winograd's F(4×4, 3×3), which needs a quarter of the multiplications, from 128 channels on both sides; from 64
       for up to 8×8 pixels. In float32 its rounding error is about 1e-5 of the largest output, where the direct sum has
       1e-6;
-    - 3×3 kernels and up to 2×2 pixels, and with stride 2 up to 14×14 pixels: one product;
+    - 3×3 kernels and up to 2×2 pixels, and with stride 2 up to 8×8 pixels: one product;
     - 1×1 kernels with stride 2: one product.
 
     In bfloat16 the gradient of 3×3 kernels is made of products, from 256 channels with stride 1 and from 64 with stride
