@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from simplexlab.evaluation import (
     TimeToFit,
     error_rate,
     evaluate,
+    import_probe,
     linear_probe,
     memorisation,
     numbers,
@@ -195,6 +197,13 @@ def test_representations_of_unequal_norm_mark_the_contrastive_bound_as_approxima
     points = geometry.regular_simplex(4, 5, 1.0)[LABELS] * np.linspace(0.5, 1.5, len(LABELS))[:, None]
     record = evaluate(Representations(points, LABELS), None, objective("sc", policy="class-means")).record
     assert not record["bound_is_exact"]
+
+
+def test_an_import_ahead_that_fails_is_told_by_the_probe_alone(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
+    import_probe()
+    with pytest.raises(ImportError):
+        linear_probe(np.eye(2), np.arange(2))
 
 
 def test_linear_probe_is_at_its_minimum():

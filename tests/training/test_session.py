@@ -1,5 +1,6 @@
 """What a session computes and tells."""
 
+import threading
 from pathlib import Path
 
 import keras
@@ -95,3 +96,13 @@ def test_the_last_evaluation_is_computed_once_and_has_the_probe(run, monkeypatch
     assert "train_error_probe" in lines[-1]
     assert "train_error_probe" not in lines[-2]
     assert "test_error_probe" in logs[-1]
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+def test_what_the_probe_needs_is_imported_beside_steps_alone(shared_npz, tmp_path, monkeypatch, overlap):
+    threads = []
+    monkeypatch.setattr("simplexlab.training.session.import_probe", lambda: threads.append(threading.current_thread()))
+    options = {"encoder": "mlp", "width": 4, "batch_size": 12, "iterations": 4, "evaluate_every": 2}
+    train(Experiment(dataset=str(shared_npz), run_dir=str(tmp_path), overlap=overlap, **options))
+    assert len(threads) == overlap
+    assert threading.main_thread() not in threads
