@@ -126,8 +126,9 @@ def faster_convolution(
 def multiplies_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 faster than float32, by its own account.
 
-    AMX does, AMD's AVX-512 and Arm's extension do. Intel's AVX-512 was measured and does not, nor do processors without
-    any of them. Of a processor that gives no account in /proc/cpuinfo it is assumed.
+    AMX, AMD's AVX-512 and Arm's extension are taken to do so. Of Intel's AVX-512 it was measured that TensorFlow's
+    convolutions do not; of processors without any of them it is assumed, as there the library emulates bfloat16. One
+    that gives no account in /proc/cpuinfo is left to TensorFlow.
     """
     try:
         account = PROCESSOR.read_text()
